@@ -1,0 +1,261 @@
+"""The capture of one recording: sessions come and go, the ledger grows.
+
+Made by the recorder, one per recording. Commits come from the session's writer thread,
+everything else from the recording's own; one lock keeps them apart. Knows when a new part
+file begins and syncs in groups.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .. import fmp4
+from ..continuity import Listed, Position
+from ..ledger import Ledger, Tally, digest_of
+from ..models import Gap, GapCause, Sums, utc_now
+from ..playlist import End, Hole, Note, Segment
+from ..shape import Shape, alike, shape_of
+from .base import Missed, Source, Timeouts
+from .session import Session, Start
+
+log = logging.getLogger(__name__)
+
+SYNC_EVERY_S = 5.0
+# RFC 8216 wants the target duration first, before we know the segments: a bound that
+# broadcasts keep (Twitch 2-6 s, YouTube 1-5 s, Apple's advice 6 s).
+TARGET_DURATION_S = 10
+# A jump of fMP4 decode times beyond what is missing that no player should sit through.
+TIMELINE_SLACK_S = 30.0
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Where the newest fMP4 segment stands: decode time by track, and its length."""
+
+    times: dict[int, int]
+    duration_s: float
+
+
+class Capture:
+    """`on_commit` is called after every committed segment, in the writer's thread."""
+
+    def __init__(
+        self, name: str, ledger: Ledger, *, on_commit: Callable[[], None],
+        timeouts: Timeouts = Timeouts(), recovered: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._name = name
+        self._ledger = ledger
+        self._on_commit = on_commit
+        self._timeouts = timeouts
+        self._clock = clock
+        self._now = now
+        self._lock = threading.Lock()
+        self._closed = False
+        self._synced_s = clock()
+        self._break: GapCause | None = GapCause.DAEMON_DOWN if recovered else None
+        self._committed_s = clock() - self._wall_idle_s()
+        self._timeline: Timeline | None = None
+        self._missed_since_s = 0.0
+        self._jumped = False
+        if ledger.tally.part is not None:
+            self._recall_part()
+
+    @classmethod
+    def create(cls, name: str, directory: Path, **options: Any) -> Capture:
+        """A new capture directory. Raises OSError."""
+        return cls(name, Ledger.create(directory, TARGET_DURATION_S), **options)
+
+    @classmethod
+    def recover(cls, name: str, directory: Path, **options: Any) -> Capture:
+        """Go on with what a stopped or crashed daemon left. Raises CaptureDamaged, OSError."""
+        return cls(name, Ledger.recover(directory), recovered=True, **options)
+
+    def open(self, stream: Any, cause: GapCause | None = None, at_edge: bool = False) -> Session:
+        """Read a stream on from where the capture stands.
+
+        `cause` names what is missing in between, if anything is; `at_edge` takes only what
+        the origin offers from now on.
+        """
+        with self._lock:
+            tally = self._ledger.tally
+            start = Start(self._position(tally), tally.epoch, cause or self._break, at_edge)
+            self._break = None
+        session = Session(self._name, self, start, self._timeouts)
+        session.open(stream)
+        return session
+
+    def note(self, key: str, value: str) -> None:
+        """Record that the title, the category, … is this from here on."""
+        with self._lock:
+            if not self._closed and self._ledger.tally.notes.get(key) != value:
+                self._ledger.append(Note(key, value))
+
+    def sync_if_due(self) -> None:
+        """Bring a stalled stream's last segments to the disk, too. Raises OSError."""
+        with self._lock:
+            if not self._closed and self._clock() - self._synced_s >= SYNC_EVERY_S:
+                self._sync()
+
+    def suspend(self) -> None:
+        """Sync and close, to be continued. Idempotent. Raises OSError."""
+        with self._lock:
+            self._closed = True
+            self._ledger.close()
+
+    def finish(self) -> None:
+        """Sync and close for good: whoever follows the index sees its end. Raises OSError."""
+        with self._lock:
+            if not self._closed:
+                self._ledger.append(End())
+                self._closed = True
+            self._ledger.close()
+
+    @property
+    def sums(self) -> Sums:
+        return self._ledger.tally.sums
+
+    @property
+    def gaps(self) -> list[Gap]:
+        with self._lock:
+            return list(self._ledger.tally.gaps)
+
+    @property
+    def edge(self) -> str | None:
+        """The newest segment taken, named as `Broadcast.edge` names it."""
+        last = self._ledger.tally.last
+        return None if last is None else f"{last.num}:{last.path}"
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the last commit (or, without one, since this capture was made)."""
+        return self._clock() - self._committed_s
+
+    def _wall_idle_s(self) -> float:
+        last = self._ledger.tally.last
+        return max(0.0, (self._now() - last.taken_at).total_seconds()) if last else 0.0
+
+    def _position(self, tally: Tally) -> Position | None:
+        if tally.last is None:
+            return None
+        recent = {
+            s.num: Listed(s.num, s.duration_s, s.path, s.date)
+            for s in tally.recent.values() if s.epoch == tally.epoch
+        }
+        return Position(tally.expected, recent, tally.end_date, self.idle_s, tally.mean_s,
+                        fresh=True)
+
+    # The session's side: `Committer`.
+
+    def commit(
+        self, source: Source, body: bytes, init: bytes | None, closed: threading.Event
+    ) -> None:
+        with self._lock:
+            if closed.is_set() or self._closed:
+                return
+            self._place(source, body, init)
+            facts = Segment(
+                file="", offset=0, size_bytes=0, duration_s=source.duration_s, num=source.num,
+                epoch=source.epoch, digest=digest_of(body), path=source.path,
+                taken_at=self._now(), date=source.date,
+                discontinuity=source.discontinuity or self._jumped,
+            )
+            self._ledger.append_segment(body, facts)
+            self._jumped, self._missed_since_s = False, 0.0
+            self._committed_s = self._clock()
+            if self._clock() - self._synced_s >= SYNC_EVERY_S:
+                self._sync()
+        self._on_commit()
+
+    def miss(
+        self, missed: Missed, next_num: int, epoch: int, closed: threading.Event
+    ) -> None:
+        with self._lock:
+            tally = self._ledger.tally
+            if closed.is_set() or self._closed:
+                return
+            if tally.last is None:
+                # Before the first segment nothing is missing: completeness counts from it.
+                return
+            started_at = tally.end_date or tally.last.taken_at
+            gap = Gap(started_at, tally.sums.captured_s, missed.duration_s, missed.segments,
+                      missed.cause)
+            self._ledger.append(Hole(gap, next_num, epoch))
+            self._missed_since_s += missed.duration_s
+            self._jumped = True
+
+    def has(self, body: bytes) -> bool:
+        return digest_of(body) in self._ledger.tally.recent
+
+    def digest(self, num: int, epoch: int) -> str | None:
+        with self._lock:
+            for segment in reversed(self._ledger.tally.recent.values()):
+                if segment.num == num and segment.epoch == epoch:
+                    return segment.digest
+        return None
+
+    def _place(self, source: Source, body: bytes, init: bytes | None) -> None:
+        """Begin a new part where this segment does not belong into the present one."""
+        part = self._ledger.tally.part
+        present = Shape.parse(part.shape) if part is not None else None
+        shape = shape_of(body, init) or _unknown(body, present)
+        timeline = _timeline(body, source.duration_s) if init else None
+        fits = (
+            part is not None and present is not None
+            and alike(present, shape)
+            and part.init_digest == (digest_of(init) if init else "")
+            and self._timeline_goes_on(timeline, init)
+        )
+        if not fits:
+            self._ledger.begin_part(str(shape), shape.extension, init or b"")
+            self._jumped = self._jumped or part is not None
+            log.info("%s: part %d begins: %s", self._name, self._ledger.tally.sums.parts, shape)
+        self._timeline = timeline
+
+    def _timeline_goes_on(self, new: Timeline | None, init: bytes | None) -> bool:
+        """Whether fMP4 decode times run on. FFmpeg's mov demuxer, unlike the one for TS, does
+        not mend a timeline that jumps; a part of its own keeps it straight."""
+        old = self._timeline
+        if old is None or new is None or init is None:
+            return True
+        scales = {track.track_id: track.timescale for track in fmp4.tracks(init)}
+        allowed_s = old.duration_s + self._missed_since_s + TIMELINE_SLACK_S
+        for track, time_now in new.times.items():
+            before = old.times.get(track)
+            if before is None or not scales.get(track):
+                continue
+            step_s = (time_now - before) / scales[track]
+            if step_s <= 0 or step_s > allowed_s:
+                return False
+        return True
+
+    def _recall_part(self) -> None:
+        """After recovery: where the last segment's timeline stood."""
+        last, part = self._ledger.tally.last, self._ledger.tally.part
+        if part is not None and part.init_bytes and last is not None and last.file == part.file:
+            self._timeline = _timeline(self._ledger.read_segment(last), last.duration_s)
+
+    def _sync(self) -> None:
+        self._ledger.sync()
+        self._synced_s = self._clock()
+
+
+def _timeline(body: bytes, duration_s: float) -> Timeline | None:
+    times = fmp4.decode_times(body)
+    return Timeline(times, duration_s) if times else None
+
+
+def _unknown(body: bytes, present: Shape | None) -> Shape:
+    """For media whose streams cannot be read: as before, if only the container is the same."""
+    container = "mp4" if fmp4.looks_like_mp4(body) else "ts"
+    if present is not None and present.container == container:
+        return present
+    return Shape(container, ())

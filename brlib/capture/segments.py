@@ -1,0 +1,287 @@
+"""streamlink's HLS reader with our hooks: what arrives goes whole, in order, once to a sink.
+
+streamlink keeps playlists, decryption, ad filtering and the plugins' own rules; the mixins
+replace what a recorder needs otherwise: patience with segments, judgement of playlists,
+and init sections by (address, byte range). Only names without underscore are relied on;
+`tests/test_streamlink_names.py` lists them. Measured on streamlink 8.6.3.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from typing import Any, Protocol
+
+from streamlink.exceptions import StreamError
+from streamlink.stream.hls.segment import ByteRange
+
+from ..continuity import Judgement, Meaning
+from ..models import GapCause
+from .base import Timeouts
+from .download import (
+    Aborted, Bad, Body, Missing, OriginHealth, cause_of, patient, request_range, whole,
+)
+
+log = logging.getLogger(__name__)
+
+# The queue holds playlist entries; how many bytes wait for their turn is bounded by
+# the sink's room. A short queue would stop playlist reloads while its head is retried.
+QUEUED_SEGMENTS = 2000
+KEPT_INITS = 8
+
+
+class Filtered:
+    """A segment that the plugin drops (an ad)."""
+
+
+class Fetched:
+    def __init__(self, body: Body, init: Body | None, init_key: Any) -> None:
+        self.body = body
+        self.init = init
+        self.init_key = init_key
+
+
+class Sink(Protocol):
+    """The session that a reader works for; called from streamlink's threads."""
+
+    closed: threading.Event
+    timeouts: Timeouts
+    origin: OriginHealth
+
+    def judge(self, segments: list[Any], endlist: bool, fetch: Any) -> Judgement: ...
+    def queued(self, segment: Any) -> None: ...
+    def wait_room(self, segment: Any) -> None: ...
+    def waits(self, segment: Any, size_bytes: int) -> None: ...
+    def commit(self, segment: Any, body: bytes, init: bytes | None) -> None: ...
+    def lost(self, segment: Any, cause: GapCause, why: str) -> None: ...
+    def reloaded(self, target_duration_s: float) -> None: ...
+    def reload_failed(self, error: BaseException) -> None: ...
+    def worker_done(self, error: BaseException | None) -> None: ...
+    def writer_done(self, error: BaseException | None) -> None: ...
+
+
+class Tray:
+    """Stands where streamlink has its ring buffer: takes one segment's bytes at a time."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.length = 0
+        self.written_once = False
+        self.event_used = threading.Event()
+        self._chunks: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self._chunks.append(data)
+
+    def take(self) -> bytes:
+        chunks, self._chunks = self._chunks, []
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def read(self, *_: Any, **__: Any) -> bytes:
+        return b""
+
+    def wait_free(self, timeout: float | None = None) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True
+        self.event_used.set()
+
+
+class WriterMixin:
+    """Before streamlink's writer: downloads with patience, hands whole segments on."""
+
+    sink: Sink
+    reader: Any
+    session: Any
+    executor: Any
+    closed: bool
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, size=QUEUED_SEGMENTS, **kwargs)  # type: ignore[call-arg]
+        self._inits: OrderedDict[Any, Body] = OrderedDict()
+        self._plain_init: tuple[Any, bytes] | None = None
+
+    def put(self, segment: Any) -> None:
+        if segment is None:
+            super().put(None)  # type: ignore[misc]
+        elif not self.closed:
+            self.sink.queued(segment)
+            future = self.executor.submit(self.fetch, segment)
+            self.queue(segment, future, False)  # type: ignore[attr-defined]
+
+    def fetch(self, segment: Any) -> Fetched | Missing | Filtered | Aborted:
+        try:
+            return self._fetch_whole(segment)
+        except Aborted as aborted:
+            return aborted
+        except Exception as error:  # would otherwise vanish in a future
+            log.exception("Fetching segment %s failed", segment.num)
+            return Missing(GapCause.SOURCE, repr(error))
+
+    def _fetch_whole(self, segment: Any) -> Fetched | Missing | Filtered:
+        if self.should_filter_segment(segment):  # type: ignore[attr-defined]
+            return Filtered()
+        self.sink.wait_room(segment)
+        init, key = None, None
+        if segment.map is not None:
+            key = (segment.map.uri, segment.map.byterange)
+            got = self._inits.get(key) or self._download(segment, segment.map, is_map=True)
+            if isinstance(got, Missing):
+                return got
+            init = self._inits[key] = got
+            if len(self._inits) > KEPT_INITS:
+                self._inits.popitem(last=False)
+        body = self._download(segment, segment, is_map=False)
+        if isinstance(body, Missing):
+            return body
+        self.sink.waits(segment, len(body.content))
+        return Fetched(body, init, key)
+
+    def _download(self, segment: Any, what: Any, is_map: bool) -> Body | Missing:
+        params = self.create_request_params(  # type: ignore[attr-defined]
+            segment.num, what, is_map)
+        encrypted = what.key is not None and what.key.method != "NONE"
+        return patient(
+            lambda timeout: self.session.http.get(
+                what.uri, stream=True, timeout=timeout, exception=StreamError, **params),
+            whole(request_range(params), encrypted),
+            self.sink.timeouts, self.sink.origin, self.sink.closed,
+        )
+
+    def write(self, segment: Any, result: Any, *data: Any) -> None:
+        if self.sink.closed.is_set() or isinstance(result, Aborted):
+            return
+        match result:
+            case Missing():
+                self.sink.lost(segment, result.cause, result.why)
+            case Filtered():
+                self.sink.lost(segment, GapCause.AD, "an ad")
+            case Fetched():
+                init = self._init_of(segment, result)
+                body = self._plain(segment, result.body, is_map=False)
+                if self.closed:
+                    return
+                if body and (init or result.init is None):
+                    self.sink.commit(segment, body, init)
+                else:
+                    self.sink.lost(segment, GapCause.SOURCE, "it cannot be decrypted")
+
+    def _init_of(self, segment: Any, result: Fetched) -> bytes | None:
+        if result.init is None:
+            return None
+        if self._plain_init is None or self._plain_init[0] != result.init_key:
+            plain = self._plain(segment, result.init, is_map=True)
+            self._plain_init = (result.init_key, plain)
+        return self._plain_init[1]
+
+    def _plain(self, segment: Any, body: Body, is_map: bool) -> bytes:
+        """The bytes as streamlink would give them to a player: decrypted."""
+        self.reader.buffer.take()
+        super().write(segment, body, is_map)  # type: ignore[misc]
+        taken: bytes = self.reader.buffer.take()
+        return taken
+
+    def run(self) -> None:
+        error: BaseException | None = None
+        try:
+            super().run()  # type: ignore[misc]
+        except Exception as caught:
+            error = caught
+        finally:
+            self.sink.writer_done(error)
+            self.sink.closed.set()
+            self.close()  # type: ignore[attr-defined]
+
+
+class WorkerMixin:
+    """Before streamlink's worker: every playlist is judged before anything is taken."""
+
+    sink: Sink
+    sequence: int
+    playlist_end: int | None
+    playlist_targetduration: float
+    session: Any
+    writer: Any
+
+    def reload(self) -> None:
+        try:
+            super().reload()  # type: ignore[misc]
+        except Exception as error:
+            self.sink.reload_failed(error)
+            raise
+        self.sink.reloaded(self.playlist_targetduration)
+
+    def process_segments(self, playlist: Any) -> None:
+        set_offsets(playlist.segments)
+        judgement = self.sink.judge(playlist.segments, playlist.is_endlist, self._fetch_digestible)
+        if judgement.meaning is Meaning.STALE:
+            return
+        if judgement.meaning is Meaning.RENUMBERED:
+            self.playlist_end = None
+        self.sequence = judgement.start
+        super().process_segments(playlist)  # type: ignore[misc]
+
+    def _fetch_digestible(self, segment: Any) -> bytes | None:
+        """The plain bytes of a listed segment for comparison; None when they cannot be had."""
+        if segment.key is not None and segment.key.method != "NONE":
+            return None
+        limits = self.sink.timeouts
+        params = self.writer.create_request_params(segment.num, segment, False)
+        try:
+            response = self.session.http.get(
+                segment.uri, timeout=(limits.connect_s, limits.read_s),
+                exception=StreamError, **params)
+            return whole(request_range(params), False)(response, response.content)
+        except (StreamError, Bad) as error:
+            log.info("Segment %d cannot be compared: %s", segment.num, cause_of(error))
+            return None
+
+    def check_sequence_gap(self, segment: Any) -> None:
+        """Gaps were judged and noted with the playlist."""
+
+    def run(self) -> None:
+        error: BaseException | None = None
+        try:
+            super().run()  # type: ignore[misc]
+        except Exception as caught:
+            error = caught
+        finally:
+            self.sink.worker_done(error)
+            if error is not None:
+                self.writer.put(None)
+
+
+def set_offsets(segments: list[Any]) -> None:
+    """Give every byte range its offset: one without begins where the segment before it in
+    the same resource ends (RFC 8216 4.3.2.2). Parallel downloads cannot count along."""
+    uri, end = None, 0
+    for segment in segments:
+        if segment.byterange is None:
+            uri = None
+            continue
+        offset = segment.byterange.offset
+        if offset is None:
+            offset = end if segment.uri == uri else 0
+            segment.byterange = ByteRange(segment.byterange.range, offset)
+        uri, end = segment.uri, offset + segment.byterange.range
+
+
+def open_reader(stream: Any, sink: Sink, name: str) -> Any:
+    """Start streamlink's threads for an HLS stream of any plugin; `sink` gets what comes.
+
+    The reader's `worker.close()` stops it; everything else follows from that.
+    """
+    base = type(stream).__reader__
+    writer = type("CaptureWriter", (WriterMixin, base.__writer__), {"sink": sink})
+    worker = type("CaptureWorker", (WorkerMixin, base.__worker__), {"sink": sink})
+    reader_class = type("CaptureReader", (base,), {"__writer__": writer, "__worker__": worker})
+    # Segments stay as they were served: no stripping of packed audio's timestamps.
+    stream.parse_packed_audio = False
+    reader = reader_class(stream, name=name)
+    # streamlink writes Range into the very dict that playlist reloads use, too.
+    stream.session.http.headers.update(reader.request_params.pop("headers", None) or {})
+    reader.buffer = Tray()
+    reader.open()
+    return reader

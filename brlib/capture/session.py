@@ -1,0 +1,255 @@
+"""One opened stream of a capture: where it goes on, what is on its way, why it ended.
+
+Made by `Capture.open`; called by streamlink's threads through `segments` and watched by
+the recording's own thread. Several sessions follow one another in a recording's life.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from ..continuity import Judgement, Listed, Meaning, Position, Proof, judge, path_hash
+from ..ledger import RECENT_SEGMENTS, digest_of
+from ..models import GapCause, SessionEnd
+from .base import Committer, Missed, Source, Timeouts
+from .download import OriginHealth, cause_of
+from .segments import open_reader
+
+log = logging.getLogger(__name__)
+
+WAITING_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a session goes on: the position the ledger knows, and why there was a break.
+
+    `at_edge`: take only what is new from now on (after a pause).
+    """
+
+    position: Position | None
+    epoch: int
+    cause: GapCause | None
+    at_edge: bool = False
+
+
+@dataclass
+class Ticket:
+    """A queued segment's place in the order, with what is missing before it."""
+
+    segment: Any
+    source: Source
+    missed: Missed | None
+
+
+class Session:
+    def __init__(
+        self, name: str, committer: Committer, start: Start, timeouts: Timeouts,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.timeouts = timeouts
+        self.origin = OriginHealth()
+        self.closed = threading.Event()
+        self.ended = threading.Event()
+        self.error: BaseException | None = None
+        self.target_duration_s = 0.0
+        self.reload_begun_s = clock()
+        self._name = name
+        self._clock = clock
+        self._committer = committer
+        self._room = threading.Condition()
+        self._tickets: deque[Ticket] = deque()
+        self._sizes: dict[int, int] = {}
+        self._waiting_bytes = 0
+        self._position = start.position
+        self._recent = OrderedDict(start.position.recent) if start.position else OrderedDict()
+        self._queued_at_s = clock() - (start.position.idle_s if start.position else 0.0)
+        self._epoch = start.epoch
+        self._cause = start.cause
+        self._at_edge = start.at_edge
+        self._pending_miss: Missed | None = None
+        self._deduplicate = False
+        self._endlist = False
+        self._disk_failed = False
+        self._reader: Any = None
+
+    def open(self, stream: Any) -> None:
+        self._reader = open_reader(stream, self, self._name)
+
+    def close(self) -> None:
+        """Ask all threads to end; returns at once. Nothing is committed from now on."""
+        self.closed.set()
+        with self._room:
+            self._room.notify_all()
+        if self._reader is not None:
+            self._reader.worker.close()
+
+    @property
+    def end(self) -> SessionEnd | None:
+        """Why it ended, once it has."""
+        if self._disk_failed:
+            return SessionEnd.DISK
+        if not self.ended.is_set():
+            return None
+        if self.error is not None or not self._endlist or self._tickets:
+            return SessionEnd.BROKEN
+        return SessionEnd.ENDLIST
+
+    # What follows is called by streamlink's threads, through `segments`.
+
+    def judge(self, segments: list[Any], endlist: bool,
+              fetch: Callable[[Any], bytes | None]) -> Judgement:
+        listed = [_listed(segment) for segment in segments]
+        position = self._where()
+        judgement = judge(position, listed)
+        if judgement.meaning is Meaning.DOUBT:
+            segment = next(s for s in segments if s.num == judgement.start)
+            judgement = judge(position, listed, self._prove(segment, fetch))
+        if judgement.meaning is Meaning.STALE:
+            log.info("%s: the origin gave an older playlist; it is left alone", self._name)
+            return judgement
+        if self._at_edge and position is not None:
+            judgement = _from_edge(judgement, listed)
+        if judgement.meaning is Meaning.RENUMBERED:
+            self._renumber(judgement)
+        self._note_miss(judgement)
+        if self._position is not None:
+            self._position = replace(self._position, fresh=False)
+        self._cause, self._at_edge, self._endlist = None, False, endlist
+        return judgement
+
+    def _where(self) -> Position | None:
+        if self._position is None:
+            return None
+        return replace(self._position, recent=self._recent,
+                       idle_s=self._clock() - self._queued_at_s)
+
+    def _prove(self, segment: Any, fetch: Callable[[Any], bytes | None]) -> Proof:
+        ours = self._committer.digest(segment.num, self._epoch)
+        if ours is None:
+            return Proof.NONE
+        body = fetch(segment)
+        if body is None:
+            return Proof.NONE
+        return Proof.SAME if digest_of(body) == ours else Proof.OTHER
+
+    def _renumber(self, judgement: Judgement) -> None:
+        log.info("%s: the source numbers its segments anew, from %d", self._name, judgement.start)
+        self._epoch += 1
+        self._recent.clear()
+        self._deduplicate = True
+
+    def _note_miss(self, judgement: Judgement) -> None:
+        if judgement.missed or judgement.missed_s > 0:
+            cause = self._cause or GapCause.EXPIRED
+            self._pending_miss = Missed(judgement.missed, judgement.missed_s, cause)
+
+    def queued(self, segment: Any) -> None:
+        listed = _listed(segment)
+        source = Source(segment.num, self._epoch, segment.duration, listed.path, segment.date,
+                        segment.discontinuity)
+        with self._room:
+            self._tickets.append(Ticket(segment, source, self._pending_miss))
+        self._pending_miss = None
+        self._recent[segment.num] = listed
+        if len(self._recent) > RECENT_SEGMENTS:
+            self._recent.popitem(last=False)
+        end_date = segment.date and segment.date + timedelta(seconds=segment.duration)
+        self._queued_at_s = self._clock()
+        self._position = Position(segment.num + 1, self._recent, end_date, 0.0, segment.duration)
+
+    def wait_room(self, segment: Any) -> None:
+        """Wait until this segment may take memory: the next to be written always may."""
+        with self._room:
+            while not self.closed.is_set() and self._waiting_bytes > WAITING_BYTES:
+                if not self._tickets or self._tickets[0].segment is segment:
+                    return
+                self._room.wait(1.0)
+
+    def waits(self, segment: Any, size_bytes: int) -> None:
+        """The segment is in memory and waits for its turn."""
+        with self._room:
+            self._waiting_bytes += size_bytes
+            self._sizes[id(segment)] = size_bytes
+
+    def commit(self, segment: Any, body: bytes, init: bytes | None) -> None:
+        ticket = self._next_ticket(segment)
+        if self._deduplicate and self._committer.has(body):
+            log.info("%s: segment %d is here already under another number", self._name,
+                     segment.num)
+            return
+        self._deduplicate = False
+        try:
+            self._commit_miss(ticket)
+            self._committer.commit(ticket.source, body, init, self.closed)
+        except OSError as error:
+            self.error, self._disk_failed = error, True
+            self.close()
+
+    def lost(self, segment: Any, cause: GapCause, why: str) -> None:
+        ticket = self._next_ticket(segment)
+        log.warning("%s: segment %d is lost: %s", self._name, segment.num, why)
+        try:
+            self._commit_miss(ticket)
+            missed = Missed(1, ticket.source.duration_s, cause)
+            self._committer.miss(
+                missed, ticket.source.num + 1, ticket.source.epoch, self.closed)
+        except OSError as error:
+            self.error, self._disk_failed = error, True
+            self.close()
+
+    def _commit_miss(self, ticket: Ticket) -> None:
+        if ticket.missed is not None:
+            self._committer.miss(
+                ticket.missed, ticket.source.num, ticket.source.epoch, self.closed)
+
+    def _next_ticket(self, segment: Any) -> Ticket:
+        with self._room:
+            ticket = self._tickets.popleft()
+            self._waiting_bytes -= self._sizes.pop(id(segment), 0)
+            self._room.notify_all()
+        if ticket.segment is not segment:
+            raise AssertionError(f"segment {segment.num} out of order")
+        return ticket
+
+    def reloaded(self, target_duration_s: float) -> None:
+        self.target_duration_s = target_duration_s
+        self.reload_begun_s = self._clock()
+
+    def reload_failed(self, error: BaseException) -> None:
+        """What is missing behind this was missed because of it."""
+        self._cause = self._cause or cause_of(error)
+        self.reload_begun_s = self._clock()
+        log.info("%s: the playlist did not come (%s)", self._name, self._cause)
+
+    def worker_done(self, error: BaseException | None) -> None:
+        self.error = self.error or error
+
+    def writer_done(self, error: BaseException | None) -> None:
+        self.error = self.error or error
+        if self.error is not None:
+            log.warning("%s: the stream broke off: %r", self._name, self.error)
+        self.ended.set()
+
+
+def _listed(segment: Any) -> Listed:
+    offset = segment.byterange.offset if segment.byterange else None
+    return Listed(segment.num, segment.duration, path_hash(segment.uri, offset), segment.date)
+
+
+def _from_edge(judgement: Judgement, listed: list[Listed]) -> Judgement:
+    """The judgement with everything before the newest listed segment left out, too."""
+    left_out = [s for s in listed[:-1] if s.num >= judgement.start]
+    return replace(
+        judgement,
+        start=max(judgement.start, listed[-1].num),
+        missed=judgement.missed + len(left_out),
+        missed_s=judgement.missed_s + sum(s.duration_s for s in left_out),
+    )

@@ -1,0 +1,164 @@
+"""What a freshly loaded playlist means behind what was already taken. Pure.
+
+Called by `brlib.capture.segments` at each reload. Media sequence numbers say where to
+go on (RFC 8216 6.2.2); encoders that restart, caches that answer with an older
+playlist, and windows that moved on while nobody looked all break that promise, and each
+is told apart here: by number, then by program date-time, and where both are silent by
+the content of one segment, which the caller fetches and compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from hashlib import blake2b
+from urllib.parse import urlsplit
+
+SAME_MOMENT = timedelta(seconds=1)
+# How long a playlist may run behind, unproven, before it counts as a new numbering:
+# longer than caches keep a live playlist, shorter than most windows.
+UNPROVEN_STALE_S = 10.0
+# A jump ahead is believable when it spans at most this much more than the time passed.
+JUMP_SLACK_S = 30.0
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A segment as a playlist lists it. `path` is a short hash of its address."""
+
+    num: int
+    duration_s: float
+    path: str
+    date: datetime | None = None
+
+
+def path_hash(uri: str, offset: int | None = None) -> str:
+    """A short name for a segment's address, without host and query (tokens live there);
+    `offset` tells the byte ranges of one resource apart."""
+    path = urlsplit(uri).path + ("" if offset is None else f"@{offset}")
+    return blake2b(path.encode(), digest_size=4).hexdigest()
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a capture is in the current numbering.
+
+    `recent` has the newest segments taken, by number; `end_date` is the program
+    date-time at which the newest one ends; `idle_s` is the wall time since it was
+    taken; `fresh` until the first playlist after opening has been judged.
+    """
+
+    expected: int
+    recent: Mapping[int, Listed]
+    end_date: datetime | None
+    idle_s: float
+    mean_s: float
+    fresh: bool = False
+
+
+class Proof(Enum):
+    """The caller's answer to a DOUBT: whether the segment in question is the one we have."""
+
+    NOT_ASKED = "not asked"
+    SAME = "same"
+    OTHER = "other"
+    NONE = "none"
+
+
+class Meaning(Enum):
+    CONTINUE = "continue"
+    STALE = "stale"
+    RENUMBERED = "renumbered"
+    DOUBT = "doubt"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """CONTINUE or RENUMBERED: go on at `start`, `missed` segments (0: nobody can count
+    them) of `missed_s` are gone. STALE: take nothing. DOUBT: compare segment `start`."""
+
+    meaning: Meaning
+    start: int = -1
+    missed: int = 0
+    missed_s: float = 0.0
+
+
+STALE = Judgement(Meaning.STALE)
+
+
+def judge(
+    position: Position | None, listed: Sequence[Listed], proof: Proof = Proof.NOT_ASKED
+) -> Judgement:
+    """What to take of a playlist with at least one segment."""
+    if position is None:
+        return Judgement(Meaning.CONTINUE, listed[0].num)
+    behind = listed[-1].num < position.expected - 1
+    common = [segment for segment in listed if segment.num in position.recent]
+    if common:
+        same = _same(position, common[-1], behind, proof)
+        if same is None:
+            return Judgement(Meaning.DOUBT, common[-1].num)
+        if not same:
+            return _renumbered(position, listed)
+        return STALE if behind else _go_on(position, listed)
+    if listed[0].num >= position.expected and _believable(position, listed[0]):
+        return _go_on(position, listed)
+    return _renumbered(position, listed)
+
+
+def _same(position: Position, theirs: Listed, behind: bool, proof: Proof) -> bool | None:
+    """Whether a segment under a number that we have is ours; None: ask for its content.
+
+    An equal path proves it only while the playlist moves on under our eyes: restarted
+    encoders use the same names again.
+    """
+    ours = position.recent[theirs.num]
+    if ours.date is not None and theirs.date is not None:
+        return abs(ours.date - theirs.date) < SAME_MOMENT
+    if proof is Proof.SAME or proof is Proof.OTHER:
+        return proof is Proof.SAME
+    if ours.path == theirs.path and not behind and not position.fresh:
+        return True
+    if proof is Proof.NOT_ASKED:
+        return None
+    return not behind or position.idle_s < UNPROVEN_STALE_S
+
+
+def _go_on(position: Position, listed: Sequence[Listed]) -> Judgement:
+    first = listed[0]
+    missed = max(0, first.num - position.expected)
+    if not missed:
+        return Judgement(Meaning.CONTINUE, position.expected)
+    missed_s = missed * position.mean_s
+    if first.date is not None and position.end_date is not None:
+        missed_s = max(0.0, (first.date - position.end_date).total_seconds())
+    return Judgement(Meaning.CONTINUE, first.num, missed, missed_s)
+
+
+def _believable(position: Position, first: Listed) -> bool:
+    """Whether a jump ahead is the window having moved on, not a new numbering."""
+    span_s = (first.num - position.expected) * position.mean_s
+    passed_s = position.idle_s
+    if first.date is not None and position.end_date is not None:
+        passed_s = (first.date - position.end_date).total_seconds()
+        if passed_s < -SAME_MOMENT.total_seconds():
+            return False
+    return span_s <= passed_s + JUMP_SLACK_S
+
+
+def _renumbered(position: Position, listed: Sequence[Listed]) -> Judgement:
+    """Where to start in a new numbering: by date behind the last segment, else at the
+    first (what we have already is then dropped by its content)."""
+    if position.end_date is None or listed[0].date is None:
+        return Judgement(Meaning.RENUMBERED, listed[0].num)
+    for segment in listed:
+        if segment.date is None:
+            return Judgement(Meaning.RENUMBERED, segment.num)
+        middle = segment.date + timedelta(seconds=segment.duration_s / 2)
+        if middle > position.end_date:
+            away_s = (segment.date - position.end_date).total_seconds()
+            missed_s = away_s if away_s > segment.duration_s / 2 else 0.0
+            return Judgement(Meaning.RENUMBERED, segment.num, 0, missed_s)
+    return STALE

@@ -1,0 +1,86 @@
+"""The exceptions that reach a caller, each with the code the API gives it.
+
+Raised by every layer; `brlib.web.app` alone turns a code into an HTTP status.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with one field of a request or one option of the configuration."""
+
+    field: str
+    message: str
+
+
+class RecorderError(Exception):
+    """Anything we know how to explain. `str()` is a sentence for a person."""
+
+    code = "INTERNAL_ERROR"
+
+
+class Invalid(RecorderError):
+    """What was asked for makes no sense; `problems` names each field."""
+
+    code = "VALIDATION_ERROR"
+
+    def __init__(self, problems: list[Problem], message: str = "") -> None:
+        super().__init__(message or "; ".join(f"{p.field}: {p.message}" for p in problems))
+        self.problems = problems
+
+
+class Unauthorized(RecorderError):
+    code = "UNAUTHORIZED"
+
+
+class Forbidden(RecorderError):
+    code = "FORBIDDEN"
+
+
+class NotFound(RecorderError):
+    code = "NOT_FOUND"
+
+
+class ChannelNotFound(NotFound):
+    code = "CHANNEL_NOT_FOUND"
+
+    def __init__(self, channel_id: str) -> None:
+        super().__init__(f"Channel with ID {channel_id} does not exist")
+
+
+class RecordingNotFound(NotFound):
+    code = "RECORDING_NOT_FOUND"
+
+    def __init__(self, recording_id: str) -> None:
+        super().__init__(f"Recording with ID {recording_id} does not exist")
+
+
+class Conflict(RecorderError):
+    """The thing exists already, or its state does not allow the verb."""
+
+    code = "CONFLICT"
+
+
+class PlatformError(RecorderError):
+    """A platform or origin did not give a healthy answer. Never means offline."""
+
+    code = "PLATFORM_ERROR"
+
+
+class Unavailable(RecorderError):
+    """The daemon cannot do this now: stopping, full, or without a tool that it needs."""
+
+    code = "UNAVAILABLE"
+
+
+class ConfigError(RecorderError):
+    """The configuration cannot be used; `problems` lists everything that is wrong."""
+
+    def __init__(self, source: str, problems: list[Problem]) -> None:
+        super().__init__("\n".join(f"{source}: {p.field}: {p.message}" for p in problems))
+        self.problems = problems
+
+
+class CaptureDamaged(RecorderError):
+    """A capture directory that cannot be read; nothing in it was changed."""

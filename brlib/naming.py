@@ -1,0 +1,98 @@
+"""Where a finished file goes: templates, names that every file system takes, and roots.
+
+Pure; called by the recorder when a recording ends and by the API to check templates.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+NAME_MAX_BYTES = 200  # of 255: room for " (part 12)", a number and a suffix
+VARIABLES = (
+    "channel", "title", "date", "time", "datetime", "platform", "quality", "category", "id",
+)
+
+# Control characters and what exFAT, NTFS and SMB forbid in a name.
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
+_RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+
+
+def safe_name(text: str, fallback: str = "untitled") -> str:
+    """`text` as one path component: no separators, no reserved names, bounded in bytes."""
+    text = unicodedata.normalize("NFC", text)
+    text = "".join(c for c in text if unicodedata.category(c) not in ("Cs", "Cc", "Co"))
+    text = _FORBIDDEN.sub("_", text)
+    text = re.sub(r"\s+", " ", text)
+    text = cut_bytes(text, NAME_MAX_BYTES).strip(" .")
+    if _RESERVED.match(text):
+        text = "_" + text
+    return text or fallback
+
+
+def cut_bytes(text: str, limit: int) -> str:
+    """The longest beginning of `text` of at most `limit` bytes of UTF-8, whole characters."""
+    return text.encode("utf-8", "ignore")[:limit].decode("utf-8", "ignore")
+
+
+def template_problem(template: str) -> str | None:
+    """What is wrong with a file-name template, or None."""
+    try:
+        fields = [field for _, field, spec, conv in string.Formatter().parse(template)
+                  if field is not None and (spec == "" and conv is None or not field)]
+        all_fields = [field for _, field, _, _ in string.Formatter().parse(template)
+                      if field is not None]
+    except ValueError as error:
+        return f"is not a template: {error}"
+    unknown = [field for field in all_fields if field not in VARIABLES]
+    if unknown or len(fields) != len(all_fields):
+        return "knows only " + " ".join("{%s}" % name for name in VARIABLES)
+    parts = PurePosixPath(template).parts
+    if not parts or template.endswith("/"):
+        return "must name a file"
+    if template.startswith(("/", "~")) or "\\" in template or ".." in parts:
+        return "must stay inside the output directory (no '..', no absolute path)"
+    if not all_fields:
+        return "needs at least one variable, or every recording would have the same name"
+    return None
+
+
+def render(template: str, values: Mapping[str, str]) -> PurePosixPath:
+    """The relative path (without suffix) that a checked template gives.
+
+    Values cannot add a directory: each is made a safe name first.
+    """
+    safe = {name: safe_name(values.get(name, ""), name) for name in VARIABLES}
+    parts = [safe_name(part.format_map(safe)) for part in PurePosixPath(template).parts]
+    return PurePosixPath(*parts)
+
+
+def time_values(moment: datetime) -> dict[str, str]:
+    """`date`, `time` and `datetime` of a moment, in names that sort."""
+    return {
+        "date": moment.strftime("%Y-%m-%d"),
+        "time": moment.strftime("%H-%M-%S"),
+        "datetime": moment.strftime("%Y-%m-%d_%H-%M-%S"),
+    }
+
+
+def inside(path: Path, root: Path) -> bool:
+    """Whether `path`, links resolved, is below `root`."""
+    return path.resolve().is_relative_to(root.resolve()) and path.resolve() != root.resolve()
+
+
+def name_of_url(url: str) -> str:
+    """A short name for a stream's address: host and path, without the query."""
+    parts = urlsplit(url)
+    path = re.sub(r"\.m3u8$", "", parts.path.strip("/"), flags=re.IGNORECASE)
+    return safe_name("_".join(p for p in (parts.netloc.rpartition("@")[2], path) if p))
+
+
+def numbered(path: Path, number: int) -> Path:
+    """`name.mp4` → `name (2).mp4`."""
+    return path.with_name(f"{path.stem} ({number}){path.suffix}")

@@ -1,0 +1,47 @@
+"""What the engine asks of a platform. Each platform is a module beside this one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..models import Broadcast, Channel
+
+
+@dataclass(frozen=True)
+class Address:
+    """A channel's name as we keep it, what people are shown, and where it is."""
+
+    name: str
+    display_name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A stream that is ready to be read: a streamlink HLS stream, and which it is."""
+
+    stream: Any
+    quality: str
+
+
+class Platform(Protocol):
+    name: str
+
+    def address(self, name: str) -> Address:
+        """The canonical address of what a person typed. Raises Invalid."""
+
+    def check(self, channel: Channel) -> Broadcast | None:
+        """Whether the channel is live; None is a healthy 'offline'. Raises PlatformError."""
+
+    def open(self, channel: Channel) -> Opened | None:
+        """The stream to record, resolved anew; None is a healthy 'offline'.
+
+        Raises PlatformError.
+        """
+
+    def forget(self, channel_id: str) -> None:
+        """The channel is no longer watched: drop what was kept for it."""
+
+    def close(self) -> None:
+        """Give back every connection; the platform is not used any more."""

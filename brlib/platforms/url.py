@@ -1,0 +1,200 @@
+"""Platform `url`: the address of a playlist, or of any page that streamlink understands.
+
+An address is asked for a playlist first unless one of streamlink's site plugins knows it.
+Owns one streamlink session (and plugin object) per channel.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from streamlink.session.session import Streamlink
+from streamlink.exceptions import StreamlinkError
+from streamlink.plugin import Plugin
+from streamlink.stream.hls.hls import HLSStream, MuxedHLSStream
+from streamlink.stream.hls.m3u8 import M3U8, M3U8Parser, parse_m3u8
+
+from .. import naming
+from ..continuity import path_hash
+from ..errors import Invalid, PlatformError, Problem
+from ..models import Broadcast, Channel
+from ..quality import choose
+from .base import Address, Opened
+from .sessions import Sessions
+
+PLAYLIST_MAX_BYTES = 16 * 1024 * 1024
+GONE = (404, 410)
+# Plugins for bare media addresses, which we look at ourselves.
+_GENERIC = ("hls", "dash", "http")
+
+
+# What streamlink gives: HLS, muxed HLS, plain HTTP, DASH …
+Streams = dict[str, Any]
+
+
+@dataclass
+class _Kept:
+    session: Streamlink
+    plugin: Plugin | None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class UrlPlatform:
+    name = "url"
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._lock = threading.Lock()
+        self._kept: dict[str, _Kept] = {}
+
+    def address(self, name: str) -> Address:
+        """The name is the address itself. Raises Invalid for what is no http(s) URL."""
+        url = name.strip()
+        try:
+            parts = urlsplit(url)
+            parts.port  # raises ValueError when it is no number
+        except ValueError as error:
+            raise Invalid([Problem("name", f"is not an address: {error}")]) from error
+        if parts.scheme.lower() not in ("http", "https"):
+            raise Invalid([Problem("name", "must be an http:// or https:// address")])
+        if not parts.hostname or any(c.isspace() or ord(c) < 32 for c in url):
+            raise Invalid([Problem("name", "is not an address: it needs a host and no spaces")])
+        return Address(url, naming.name_of_url(url), url)
+
+    def check(self, channel: Channel) -> Broadcast | None:
+        kept = self._keep(channel)
+        with kept.lock:
+            if kept.plugin is not None:
+                return _live_page(kept.plugin)
+            return self._live_playlist(kept.session, channel.url)
+
+    def open(self, channel: Channel) -> Opened | None:
+        kept = self._keep(channel)
+        with kept.lock:
+            if kept.plugin is not None:
+                streams = _streams(kept.plugin)
+            else:
+                streams = _variants(kept.session, channel.url)
+            if not streams:
+                return None
+        name = choose(streams, channel.quality)
+        if name is None:
+            return None
+        stream = streams[name]
+        if isinstance(stream, MuxedHLSStream):
+            raise PlatformError(
+                f"The stream {name} has its audio in a playlist of its own; "
+                "that cannot be recorded yet")
+        if not isinstance(stream, HLSStream):
+            raise PlatformError(f"The stream {name} is not HLS; that cannot be recorded yet")
+        return Opened(stream, "source" if name in ("live", "best") else name)
+
+    def forget(self, channel_id: str) -> None:
+        with self._lock:
+            kept = self._kept.pop(channel_id, None)
+        if kept is not None:
+            kept.session.http.close()
+
+    def close(self) -> None:
+        with self._lock:
+            kept, self._kept = list(self._kept.values()), {}
+        for one in kept:
+            one.session.http.close()
+
+    def _keep(self, channel: Channel) -> _Kept:
+        with self._lock:
+            kept = self._kept.get(channel.id)
+            if kept is None:
+                session = self._sessions.new()
+                found = self._sessions.find_plugin(session, channel.url)
+                plugin = found[1] if found and found[0] not in _GENERIC else None
+                kept = self._kept[channel.id] = _Kept(session, plugin)
+            return kept
+
+    def _live_playlist(self, session: Streamlink, url: str) -> Broadcast | None:
+        playlist = _load(session, url)
+        if playlist is not None and playlist.is_master:
+            if not playlist.playlists:
+                raise PlatformError("The playlist lists neither segments nor streams")
+            playlist = _load(session, playlist.playlists[0].uri)
+        if playlist is None or playlist.is_endlist:
+            return None
+        if not playlist.segments:
+            raise PlatformError("The playlist has no segments: nothing to record (yet)")
+        newest = playlist.segments[-1]
+        offset = newest.byterange.offset if newest.byterange else None
+        return Broadcast(edge=f"{newest.num}:{path_hash(newest.uri, offset)}")
+
+
+def _load(session: Streamlink, url: str) -> M3U8[Any, Any] | None:
+    """The playlist at an address; None when the origin says that it is not there."""
+    try:
+        answer = session.http.get(
+            url, exception=PlatformError, acceptable_status=GONE, stream=True)
+    except PlatformError as error:
+        raise PlatformError(_host_only(f"{_why(error)}", url)) from error
+    with answer:
+        if answer.status_code in GONE:
+            return None
+        try:
+            data = answer.raw.read(PLAYLIST_MAX_BYTES, decode_content=True)
+        except Exception as error:  # urllib3's and the socket's own families
+            raise PlatformError(
+                f"{urlsplit(url).netloc} broke off its answer: {error}") from error
+    text = data.decode("utf-8", "replace").lstrip("\ufeff")
+    if not text.startswith("#EXTM3U"):
+        kind = answer.headers.get("Content-Type", "").partition(";")[0] or "something"
+        what = "HTML" if "html" in kind or text.lstrip()[:1] == "<" else kind
+        raise PlatformError(
+            f"The address answers {what}, not a live stream: give the address of an .m3u8 "
+            "playlist or of a page that streamlink knows")
+    try:
+        playlist: M3U8[Any, Any] = parse_m3u8(text, base_uri=answer.url, parser=M3U8Parser)
+    except ValueError as error:
+        raise PlatformError(f"The playlist cannot be read: {error}") from error
+    return playlist
+
+
+def _variants(session: Streamlink, url: str) -> Streams:
+    """Streams by name; a bare media playlist is the stream `live`; {} when it is not there."""
+    playlist = _load(session, url)
+    if playlist is None:
+        return {}
+    if not playlist.is_master:
+        return {"live": HLSStream(session, url)}
+    try:
+        return dict(HLSStream.parse_variant_playlist(session, url))
+    except (OSError, StreamlinkError) as error:
+        raise PlatformError(_host_only(f"The playlist cannot be read: {error}", url)) from error
+
+
+def _streams(plugin: Plugin) -> Streams:
+    try:
+        return dict(plugin.streams())
+    except (OSError, StreamlinkError) as error:
+        raise PlatformError(f"streamlink: {error}") from error
+
+
+def _live_page(plugin: Plugin) -> Broadcast | None:
+    if not _streams(plugin):
+        return None
+    return Broadcast(
+        id=plugin.get_id(), title=plugin.get_title(), category=plugin.get_category())
+
+
+def _why(error: PlatformError) -> str:
+    """The reason behind streamlink's `Unable to open URL: … (reason)`."""
+    cause = getattr(error, "err", None)
+    status = getattr(getattr(cause, "response", None), "status_code", None)
+    if status is not None:
+        return f"The address answers HTTP {status}"
+    name = type(cause).__name__ if cause is not None else "an error"
+    return f"The address cannot be reached ({name})"
+
+
+def _host_only(message: str, url: str) -> str:
+    """A message without the address, whose path and query may hold tokens."""
+    return message.replace(url, urlsplit(url).netloc)

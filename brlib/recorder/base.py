@@ -1,0 +1,80 @@
+"""What a recording needs of others, as it sees them, and what it tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..config import Settings
+from ..events import EventBus
+from ..models import Channel, EndReason, Gap, GapCause, Recording, SessionEnd, Sums
+from ..platforms import Platform
+from ..store import Store
+
+
+class Session(Protocol):
+    """One opened stream of a capture."""
+
+    target_duration_s: float
+    reload_begun_s: float
+
+    @property
+    def end(self) -> SessionEnd | None: ...
+
+    def close(self) -> None: ...
+
+
+class Capture(Protocol):
+    """A recording's capture directory and what flows into it."""
+
+    def open(self, stream: Any, cause: GapCause | None, at_edge: bool) -> Session: ...
+    def note(self, key: str, value: str) -> None: ...
+    def sync_if_due(self) -> None: ...
+    def suspend(self) -> None: ...
+    def finish(self) -> None: ...
+
+    @property
+    def sums(self) -> Sums: ...
+    @property
+    def gaps(self) -> list[Gap]: ...
+    @property
+    def edge(self) -> str | None: ...
+    @property
+    def idle_s(self) -> float: ...
+
+
+class Captures(Protocol):
+    """Makes captures. `on_commit` is called from another thread after every segment."""
+
+    def create(self, name: str, directory: Path, on_commit: Callable[[], None]) -> Capture: ...
+    def recover(self, name: str, directory: Path, on_commit: Callable[[], None]) -> Capture: ...
+
+
+@dataclass(frozen=True)
+class Over:
+    """How a recording ended, for whoever watches its channel.
+
+    `reason` is None when nothing was ever captured; `error` says why.
+    """
+
+    channel_id: str
+    reason: EndReason | None
+    edge: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Outside:
+    """The recorder's surroundings: down by method call, up by these callables."""
+
+    settings: Settings
+    store: Store
+    bus: EventBus
+    platforms: dict[str, Platform]
+    captures: Captures
+    on_begun: Callable[[Recording], None]
+    on_ended: Callable[[Recording], None]
+    on_over: Callable[[Over], None]
+    on_changed: Callable[[Channel], None]

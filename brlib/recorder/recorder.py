@@ -1,0 +1,133 @@
+"""All active recordings, each in a thread of one pool.
+
+Commanded by the supervisor (a broadcast is live), by the API (stop, pause, resume) and by
+the service (continue what an earlier process left, suspend everything).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from ..errors import Conflict, RecordingNotFound, Unavailable
+from ..models import (
+    ACTIVE, Broadcast, Channel, Recording, RecordingStatus, new_id, utc_now,
+)
+from ..workers import Pool
+from .active import ActiveRecording
+from .base import Outside
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self._lock = threading.Lock()
+        self._active: dict[str, ActiveRecording] = {}
+        self._stopping = False
+        left = outside.store.recordings.find_with_status(ACTIVE)
+        self._left = {recording.id: recording for recording in left}
+        size = outside.settings.max_concurrent_recordings
+        self._size = size
+        self._pool = Pool("rec", max(size, len(left)))
+
+    def start(self) -> None:
+        """Go on with the recordings that an earlier process left active."""
+        for recording in self._left.values():
+            channel = self._channel_of(recording)
+            log.info("%s goes on", recording.id)
+            self._run(ActiveRecording(self._outside, channel, recording, begun=True))
+        self._left = {}
+
+    def _channel_of(self, recording: Recording) -> Channel:
+        return self._outside.store.channels.get(recording.channel_id)
+
+    @property
+    def free(self) -> int:
+        with self._lock:
+            return 0 if self._stopping else self._size - len(self._active)
+
+    def record(self, channel: Channel, broadcast: Broadcast) -> ActiveRecording:
+        """Record a live broadcast from now on. Raises Conflict when the channel is being
+        recorded already, Unavailable without a free slot."""
+        recording = Recording(
+            id=new_id("rec"),
+            channel_id=channel.id,
+            channel_name=channel.display_name,
+            platform=channel.platform,
+            title=broadcast.title or channel.display_name,
+            category=broadcast.category,
+            broadcast_id=broadcast.id,
+            status=RecordingStatus.RECORDING,
+            started_at=utc_now(),
+            filename_template=channel.filename_template,
+            output_directory=channel.output_directory,
+        )
+        active = ActiveRecording(self._outside, channel, recording, begun=False)
+        if self.find_by_channel(channel.id) is not None:
+            raise Conflict(f"{channel.display_name} is being recorded already")
+        self._run(active)
+        return active
+
+    def _run(self, active: ActiveRecording) -> None:
+        with self._lock:
+            if self._stopping or any(
+                    a.channel.id == active.channel.id for a in self._active.values()):
+                raise Unavailable("Nothing more is recorded now")
+            self._active[active.recording.id] = active
+
+        def task() -> None:
+            try:
+                active.run()
+            finally:
+                with self._lock:
+                    self._active.pop(active.recording.id, None)
+                self._outside.on_changed(active.channel)
+
+        if not self._pool.submit(f"rec-{active.recording.id}", task):
+            with self._lock:
+                self._active.pop(active.recording.id, None)
+            raise Unavailable("Every recording slot is taken")
+
+    def find_by_channel(self, channel_id: str) -> ActiveRecording | None:
+        with self._lock:
+            return next((a for a in self._active.values() if a.channel.id == channel_id), None)
+
+    def find_active(self) -> list[ActiveRecording]:
+        """Those with something on disk, oldest first."""
+        with self._lock:
+            begun = [a for a in self._active.values() if a.begun.is_set()]
+        return sorted(begun, key=lambda a: a.recording.started_at)
+
+    def find(self, recording_id: str) -> ActiveRecording | None:
+        with self._lock:
+            return self._active.get(recording_id)
+
+    def get(self, recording_id: str) -> ActiveRecording:
+        """Raises Conflict for a recording that is over, RecordingNotFound for none."""
+        active = self.find(recording_id)
+        if active is not None and active.begun.is_set():
+            return active
+        status = self._outside.store.recordings.get(recording_id).status
+        if active is not None:
+            raise RecordingNotFound(recording_id)
+        raise Conflict(f"The recording is not active: it is {status}")
+
+    def capturing(self, channel_id: str) -> bool | None:
+        """None: not being recorded; False: not a segment yet; True: recording."""
+        active = self.find_by_channel(channel_id)
+        return None if active is None else active.begun.is_set()
+
+    def stop(self) -> None:
+        """Suspend every recording, to be continued by the next process. Idempotent."""
+        with self._lock:
+            self._stopping = True
+            active = list(self._active.values())
+        for one in active:
+            one.suspend()
+
+    def join(self, deadline_s: float) -> bool:
+        end_s = time.monotonic() + deadline_s
+        return self._pool.join(max(0.0, end_s - time.monotonic()))

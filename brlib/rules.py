@@ -1,0 +1,113 @@
+"""Pure decisions: when to look, whether to record, when a broadcast is over.
+
+Called by the supervisor and by the recording itself. Nothing here reads a clock,
+a file or a socket: what is needed is handed in, so every rule is a table of cases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from .models import Channel, ChannelStatus, SkipReason
+
+CHECK_BACKOFF_MAX_S = 600.0
+OFFLINE_ANSWERS_APART_S = 30.0
+REOPEN_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+STALL_FLOOR_S = 10.0
+
+
+def next_check_s(interval_s: float, failures: int, jitter: float) -> float:
+    """Seconds until the next live check.
+
+    `jitter` is a number from 0 to 1 and spreads checks by a tenth either way;
+    each failed check in a row doubles the wait, up to ten minutes.
+    """
+    backed_off_s = interval_s * 2.0 ** min(failures, 10)
+    limit_s = max(interval_s, CHECK_BACKOFF_MAX_S)
+    return min(backed_off_s, limit_s) * (0.9 + 0.2 * jitter)
+
+
+def reopen_after_s(attempt: int) -> float:
+    """Seconds before the stream is opened again for the `attempt`th time (from 0)."""
+    return REOPEN_BACKOFF_S[min(attempt, len(REOPEN_BACKOFF_S) - 1)]
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How much room there is for another recording."""
+
+    free: int
+    disk_ok: bool
+
+
+def why_not_record(channel: Channel, broadcast_id: str | None, slots: Slots) -> SkipReason | None:
+    """None when a live broadcast of this (enabled, unpaused) channel is to be recorded now."""
+    if broadcast_id is not None and broadcast_id == channel.stopped_broadcast_id:
+        return SkipReason.STOPPED
+    if not slots.disk_ok:
+        return SkipReason.DISK
+    if slots.free <= 0:
+        return SkipReason.CONCURRENCY
+    return None
+
+
+def channel_status(
+    channel: Channel, *, live: bool, capturing: bool | None, failed: bool
+) -> ChannelStatus:
+    """What a channel shows. `capturing`: None without a recording, False until its
+    first segment is on disk."""
+    if capturing is not None:
+        return ChannelStatus.RECORDING if capturing else ChannelStatus.STARTING
+    if not channel.enabled:
+        return ChannelStatus.DISABLED
+    if channel.paused:
+        return ChannelStatus.PAUSED
+    if failed:
+        return ChannelStatus.ERROR
+    return ChannelStatus.LIVE if live else ChannelStatus.OFFLINE
+
+
+class Verdict(Enum):
+    """What to do with a recording whose stream broke off or stands still."""
+
+    REOPEN = "reopen"
+    WAIT = "wait"
+    OFFLINE = "offline"
+    STALLED = "stalled"
+
+
+@dataclass(frozen=True)
+class Absence:
+    """What the checks said since the last segment was committed.
+
+    `offline_for_s`: since the first of an unbroken row of healthy offline answers,
+    None when the last healthy answer was live. `frozen`: the platform still calls it
+    live, but the newest segment on offer is the last one we have.
+    """
+
+    idle_s: float
+    offline_answers: int
+    offline_for_s: float | None
+    frozen: bool
+
+
+def end_of_broadcast(absence: Absence, reconnect_window_s: float) -> Verdict:
+    """Whether a broadcast that gives nothing is over.
+
+    Two healthy answers at least 30 s apart must say offline, and the streamer gets
+    `reconnect_window_s` to come back. Failed checks count for nothing: they are
+    neither in `offline_answers` nor in `offline_for_s`.
+    """
+    patience_s = max(OFFLINE_ANSWERS_APART_S, reconnect_window_s)
+    if absence.offline_for_s is not None:
+        over = absence.offline_answers >= 2 and absence.offline_for_s >= OFFLINE_ANSWERS_APART_S
+        return Verdict.OFFLINE if over and absence.idle_s >= patience_s else Verdict.WAIT
+    if absence.frozen:
+        return Verdict.STALLED if absence.idle_s >= patience_s else Verdict.WAIT
+    return Verdict.REOPEN
+
+
+def stalled(idle_s: float, target_duration_s: float) -> bool:
+    """Whether a capture that committed nothing for `idle_s` no longer counts as capturing."""
+    return idle_s > max(STALL_FLOOR_S, 3 * target_duration_s)

@@ -1,0 +1,31 @@
+"""SQLite: what must survive a restart and is not in a capture's ledger.
+
+`open_store` gives one object with a table group each; the engine and the API share it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .api_keys import ApiKeys
+from .base import Database
+from .channels import Channels
+from .recordings import Recordings
+
+
+@dataclass(frozen=True)
+class Store:
+    database: Database
+    channels: Channels
+    recordings: Recordings
+    api_keys: ApiKeys
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def open_store(path: Path) -> Store:
+    """Open (and make or migrate) the database. Raises sqlite3.Error or OSError."""
+    database = Database(path)
+    return Store(database, Channels(database), Recordings(database), ApiKeys(database))

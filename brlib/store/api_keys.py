@@ -1,0 +1,72 @@
+"""The `api_keys` table. A key is shown once, when it is made; here only its SHA-256 is."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import string
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ..models import utc_now
+from .base import Database, need_time, to_text, to_time
+
+FULL, READ = "full", "read"
+PREFIX = "br_"
+LENGTH = 40
+_ALPHABET = string.ascii_letters + string.digits
+# Use is noted at most this often: a poller must not wear out an SD card.
+_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    id: int
+    label: str
+    permission: str
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+class ApiKeys:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, label: str, permission: str) -> str:
+        """A new key, in the only copy there will ever be."""
+        key = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH))
+        with self._database.write() as db:
+            db.execute(
+                "INSERT INTO api_keys (label, digest, permission, created_at) VALUES (?, ?, ?, ?)",
+                (label, _digest(key), permission, to_text(utc_now())))
+        return key
+
+    def find_all(self) -> list[ApiKey]:
+        return [
+            ApiKey(row["id"], row["label"], row["permission"], need_time(row["created_at"]),
+                   to_time(row["last_used_at"]))
+            for row in self._database.rows("SELECT * FROM api_keys ORDER BY id")
+        ]
+
+    def find_by_key(self, key: str) -> ApiKey | None:
+        """The entry of a key as a caller presents it, its use noted; None: no such key."""
+        rows = self._database.rows("SELECT * FROM api_keys WHERE digest = ?", (_digest(key),))
+        if not rows:
+            return None
+        row, now = rows[0], utc_now()
+        used = to_time(row["last_used_at"])
+        if used is None or now - used > _NOTED_EVERY:
+            with self._database.write(durable=False) as db:
+                db.execute("UPDATE api_keys SET last_used_at = ? WHERE id = ?",
+                           (to_text(now), row["id"]))
+        return ApiKey(row["id"], row["label"], row["permission"], need_time(row["created_at"]),
+                      used)
+
+    def revoke(self, key_id: int) -> bool:
+        """False when there is no such key."""
+        with self._database.write() as db:
+            return bool(db.execute("DELETE FROM api_keys WHERE id = ?", (key_id,)).rowcount)
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

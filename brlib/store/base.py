@@ -1,0 +1,164 @@
+"""The database file: connections, transactions, migrations. Used by the table groups."""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+BUSY_TIMEOUT_S = 10.0
+READERS = 4
+
+# Append only: a database remembers how many of these it has seen (user_version).
+MIGRATIONS = (
+    """
+    CREATE TABLE channels (
+        id TEXT PRIMARY KEY,
+        platform TEXT NOT NULL,
+        name TEXT NOT NULL,
+        display_name TEXT NOT NULL,
+        url TEXT NOT NULL,
+        quality TEXT NOT NULL,
+        enabled INTEGER NOT NULL,
+        paused INTEGER NOT NULL,
+        priority INTEGER NOT NULL,
+        filename_template TEXT,
+        output_directory TEXT,
+        broadcast_id TEXT,
+        live_since TEXT,
+        stopped_broadcast_id TEXT,
+        ended_edge TEXT,
+        last_checked_at TEXT,
+        last_error TEXT,
+        created_at TEXT NOT NULL
+    );
+    CREATE UNIQUE INDEX channels_name ON channels (platform, lower(name));
+    CREATE TABLE recordings (
+        id TEXT PRIMARY KEY,
+        channel_id TEXT NOT NULL,
+        channel_name TEXT NOT NULL,
+        platform TEXT NOT NULL,
+        title TEXT NOT NULL,
+        category TEXT,
+        quality TEXT NOT NULL,
+        broadcast_id TEXT,
+        status TEXT NOT NULL,
+        started_at TEXT NOT NULL,
+        ended_at TEXT,
+        end_reason TEXT,
+        segments INTEGER NOT NULL,
+        captured_bytes INTEGER NOT NULL,
+        captured_s REAL NOT NULL,
+        gaps INTEGER NOT NULL,
+        gap_s REAL NOT NULL,
+        parts INTEGER NOT NULL,
+        files TEXT NOT NULL,
+        file_size_bytes INTEGER NOT NULL,
+        error TEXT,
+        filename_template TEXT,
+        output_directory TEXT
+    );
+    CREATE INDEX recordings_newest ON recordings (started_at DESC, id DESC);
+    CREATE INDEX recordings_channel ON recordings (channel_id, started_at DESC, id DESC);
+    CREATE INDEX recordings_platform ON recordings (platform, started_at DESC, id DESC);
+    CREATE INDEX recordings_status ON recordings (status, started_at DESC, id DESC);
+    CREATE TABLE gaps (
+        recording_id TEXT NOT NULL REFERENCES recordings (id) ON DELETE CASCADE,
+        started_at TEXT NOT NULL,
+        offset_s REAL NOT NULL,
+        duration_s REAL NOT NULL,
+        segments INTEGER NOT NULL,
+        cause TEXT NOT NULL
+    );
+    CREATE INDEX gaps_recording ON gaps (recording_id, offset_s);
+    CREATE TABLE api_keys (
+        id INTEGER PRIMARY KEY,
+        label TEXT NOT NULL,
+        digest TEXT NOT NULL UNIQUE,
+        permission TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        last_used_at TEXT
+    );
+    """,
+)
+
+
+def to_text(moment: datetime | None) -> str | None:
+    """Times are stored as text of one fixed length, so that they sort."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def to_time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def need_time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+class Database:
+    """One writing connection behind a lock, a few reading ones.
+
+    WAL, so that readers never wait for the writer; every write is one BEGIN IMMEDIATE
+    (a deferred one that turns from reading to writing fails at once instead of waiting).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._write_lock = threading.Lock()
+        self._writer = self._connect()
+        self._writer.execute("PRAGMA journal_mode = WAL")
+        self._migrate()
+        self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue(READERS)
+        for _ in range(READERS):
+            self._readers.put(self._connect())
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _migrate(self) -> None:
+        (seen,) = self._writer.execute("PRAGMA user_version").fetchone()
+        for number, script in enumerate(MIGRATIONS[seen:], start=seen + 1):
+            self._writer.executescript(
+                f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;"
+            )
+
+    @contextmanager
+    def write(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """A transaction. `durable` ones survive a power cut (an fsync each); the others
+        may lose their last few seconds, never more."""
+        with self._write_lock:
+            self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+    def rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+        """All rows of a query: read to the end at once, so no read holds up a checkpoint."""
+        connection = self._readers.get(timeout=BUSY_TIMEOUT_S)
+        try:
+            return connection.execute(sql, values).fetchall()
+        finally:
+            self._readers.put(connection)
+
+    def close(self) -> None:
+        with self._write_lock:
+            self._writer.close()
+        for _ in range(READERS):
+            self._readers.get(timeout=BUSY_TIMEOUT_S).close()

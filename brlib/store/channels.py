@@ -1,0 +1,79 @@
+"""The `channels` table: rows to `Channel` and back."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import fields, replace
+from typing import Any
+
+from ..errors import ChannelNotFound, Conflict
+from ..models import Channel
+from .base import Database, need_time, to_text, to_time
+
+COLUMNS = tuple(f.name for f in fields(Channel))
+_TIMES = ("live_since", "last_checked_at", "created_at")
+
+
+class Channels:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find_all(self) -> list[Channel]:
+        return [_channel(row) for row in self._database.rows(
+            "SELECT * FROM channels ORDER BY created_at, id")]
+
+    def get(self, channel_id: str) -> Channel:
+        """Raises ChannelNotFound."""
+        rows = self._database.rows("SELECT * FROM channels WHERE id = ?", (channel_id,))
+        if not rows:
+            raise ChannelNotFound(channel_id)
+        return _channel(rows[0])
+
+    def add(self, channel: Channel) -> None:
+        """Raises Conflict when the platform has a channel of that name here already."""
+        marks = ", ".join("?" * len(COLUMNS))
+        try:
+            with self._database.write() as db:
+                db.execute(
+                    f"INSERT INTO channels ({', '.join(COLUMNS)}) VALUES ({marks})",
+                    tuple(_stored(name, getattr(channel, name)) for name in COLUMNS),
+                )
+        except sqlite3.IntegrityError as error:
+            raise Conflict(
+                f"The {channel.platform} channel {channel.name} is watched already"
+            ) from error
+
+    def change(self, channel_id: str, durable: bool = True, **changes: Any) -> Channel:
+        """Set some columns; the channel as it is then. Raises ChannelNotFound."""
+        channel = self.get(channel_id)
+        changed = replace(channel, **changes)
+        assignments = ", ".join(f"{name} = ?" for name in changes)
+        values = tuple(_stored(name, getattr(changed, name)) for name in changes)
+        with self._database.write(durable) as db:
+            if not db.execute(
+                f"UPDATE channels SET {assignments} WHERE id = ?", (*values, channel_id)
+            ).rowcount:
+                raise ChannelNotFound(channel_id)
+        return changed
+
+    def delete(self, channel_id: str) -> None:
+        """Raises ChannelNotFound."""
+        with self._database.write() as db:
+            if not db.execute("DELETE FROM channels WHERE id = ?", (channel_id,)).rowcount:
+                raise ChannelNotFound(channel_id)
+
+
+def _stored(name: str, value: Any) -> Any:
+    return to_text(value) if name in _TIMES else value
+
+
+def _channel(row: sqlite3.Row) -> Channel:
+    values = dict(row)
+    values.update(
+        enabled=bool(row["enabled"]),
+        paused=bool(row["paused"]),
+        created_at=need_time(row["created_at"]),
+        live_since=to_time(row["live_since"]),
+        last_checked_at=to_time(row["last_checked_at"]),
+    )
+    return Channel(**values)

@@ -1,0 +1,1 @@
+"""The skin: Flask routes, the WebSocket, and the server that runs them."""

@@ -1,0 +1,178 @@
+"""gunicorn embedded: one `gthread` worker, the engine inside it, stopped before all else.
+
+Started by the command line's `serve`. Each line that looks odd answers something measured
+on gunicorn 27.0.1 and simple-websocket 1.1.0; `tests/test_server.py` holds a test for each.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
+
+from ..config import Settings
+from ..errors import RecorderError
+from ..service import Service
+from ..workers import Pool, leftovers
+from .app import create_app
+
+log = logging.getLogger(__name__)
+
+# Deadlines nest: the engine's own < this < systemd's TimeoutStopSec.
+GRACEFUL_TIMEOUT_S = 4
+# Threads beyond the WebSocket clients', so that those never starve the API.
+SPARE_THREADS = 8
+# An unread answer or a silent peer holds a thread at most so long.
+PEER_SILENT_MAX_S = 30
+LISTEN_BACKLOG = 256
+CLOSERS = 4
+# gunicorn's exit code for a worker that cannot boot: the master stops, too.
+BOOT_FAILED = 3
+# What gunicorn would answer with a second worker or none; a recorder is one process.
+IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH)
+
+
+class RecorderWorker(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's threaded worker, which tells the engine of SIGTERM at once and closes
+    connections without stalling its main thread."""
+
+    engine: Service | None = None
+
+    def init_process(self) -> None:
+        self.closers = Pool("closer", CLOSERS)
+        super().init_process()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM. gunicorn calls no hook for it and waits for open connections."""
+        if self.engine is not None:
+            self.engine.stop()
+        super().handle_exit(sig, frame)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """SIGINT and SIGQUIT of the master: stop as cleanly."""
+        self.handle_exit(sig, frame)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Lingering close takes up to 2 s a connection and would run in the main thread; and
+        a WebSocket that closed its socket itself would be counted out twice."""
+        if "close" not in vars(conn):
+            really_close = conn.close
+
+            def close(graceful: bool = False) -> None:
+                def run() -> None:
+                    try:
+                        really_close(graceful=graceful)
+                    except OSError as error:
+                        log.debug("A connection was closed already: %s", error)
+
+                if not graceful or not self.closers.submit("closer", run):
+                    try:
+                        really_close()
+                    except OSError as error:
+                        log.debug("A connection was closed already: %s", error)
+
+            conn.close = close
+        super().enqueue_req(conn)
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """The application that gunicorn runs; `run()` ends by SystemExit."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._service = Service(settings)
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = self._settings
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        for name, value in {
+            "bind": [f"{host}:{settings.port}"],
+            "workers": 1,
+            "worker_class": RecorderWorker,
+            "threads": settings.threads + settings.max_websockets + SPARE_THREADS,
+            "worker_connections": 1000,
+            "backlog": LISTEN_BACKLOG,
+            "keepalive": 5,
+            # The arbiter must never kill the recorder because an answer takes long.
+            "timeout": 0,
+            "graceful_timeout": GRACEFUL_TIMEOUT_S,
+            "control_socket_disable": True,
+            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,
+            "preload_app": False,
+            "accesslog": None,
+            "errorlog": "-",
+            "loglevel": "warning",
+            "proc_name": "battles-record",
+            "when_ready": _when_ready,
+            "post_fork": _post_fork,
+            "post_worker_init": _post_worker_init,
+            "worker_exit": _worker_exit,
+        }.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Called in the worker, after the fork: threads would not survive it."""
+        try:
+            self._service.start()
+        except (RecorderError, OSError) as error:
+            print(f"battles-record cannot start: {error}", file=sys.stderr)
+            sys.exit(BOOT_FAILED)
+        return create_app(self._service)
+
+    @property
+    def service(self) -> Service:
+        return self._service
+
+
+def serve(settings: Settings) -> int:
+    """Run the daemon until it is told to stop; its exit code."""
+    try:
+        Server(settings).run()
+    except SystemExit as ended:
+        return 1 if ended.code else 0
+    return 0
+
+
+def _ignore_signals() -> None:
+    for number in IGNORED_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _when_ready(server: Any) -> None:
+    """Options set on the listener hold for every accepted connection: a peer that takes
+    nothing would otherwise hold a thread for ever."""
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if listener.sock.family in (socket.AF_INET, socket.AF_INET6):
+            listener.sock.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_SILENT_MAX_S * 1000)
+        log.info("Listening on %s", listener)
+    _ignore_signals()
+
+
+def _post_fork(server: Any, worker: RecorderWorker) -> None:
+    worker.engine = server.app.service
+
+
+def _post_worker_init(worker: RecorderWorker) -> None:
+    _ignore_signals()
+    log.info("Ready")
+
+
+def _worker_exit(server: Any, worker: RecorderWorker) -> None:
+    """The end of the worker, however it came. Whatever hangs in a socket by now holds
+    nothing that is not on disk: the process leaves without waiting for it."""
+    if worker.engine is not None:
+        worker.engine.close()
+    hanging = leftovers()
+    if hanging and worker.booted:
+        log.info("Leaving %d threads behind in their sockets", len(hanging))
+        logging.shutdown()
+        os._exit(0)

@@ -1,0 +1,251 @@
+"""`/api/ws`: events as they happen, one handler thread per client.
+
+The handler authenticates by the first message, sends the full state and then events from
+a bounded queue. Only it sends messages; simple-websocket's reader thread answers pings.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+import time
+from typing import Any
+
+from flask import Blueprint, Response, g
+from flask_sock import Sock
+from simple_websocket import ConnectionClosed
+
+from .. import __version__
+from ..errors import ChannelNotFound, Unauthorized
+from ..models import Event, iso
+from ..service import Service
+from ..workers import DaemonThread
+from . import auth, views
+from .base import service
+from .channels import shown as shown_channel
+
+log = logging.getLogger(__name__)
+
+AUTH_MAX_S = 10.0
+SEND_MAX_S = 10.0
+LOOK_EVERY_S = 0.25
+MESSAGE_MAX_BYTES = 64 * 1024
+# A client that answers no ping is gone after at most two intervals.
+SERVER_OPTIONS = {
+    "ping_interval": 20, "max_message_size": MESSAGE_MAX_BYTES, "thread_class": DaemonThread,
+}
+CLOSE_UNAUTHORIZED, CLOSE_SLOW, CLOSE_GOING_AWAY = 4401, 4408, 1001
+
+
+class WholeSends:
+    """A socket whose `send` sends everything: simple-websocket 1.1.0 takes one short send
+    for a whole one, and calls it from two threads. A peer that takes nothing for
+    SEND_MAX_S is as good as gone."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._lock = threading.Lock()
+        sock.settimeout(SEND_MAX_S)
+
+    def send(self, data: bytes) -> int:
+        with self._lock:
+            self._socket.sendall(data)
+        return len(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+
+class Slots:
+    """How many clients there are; taken before the handshake, given back after the request."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = 0
+
+    def take(self, limit: int) -> bool:
+        with self._lock:
+            if self._taken >= limit:
+                return False
+            self._taken += 1
+            return True
+
+    def give_back(self) -> None:
+        with self._lock:
+            self._taken -= 1
+
+
+def make_routes() -> Blueprint:
+    routes = Blueprint("ws", __name__)
+    slots = Slots()
+
+    @routes.before_request
+    def cap() -> Response | None:
+        from .app import answer
+        if not slots.take(service().settings.max_websockets):
+            return answer("UNAVAILABLE", "There are as many WebSocket clients as max_websockets "
+                          "allows")
+        g.websocket_slot = slots
+        return None
+
+    @routes.teardown_request
+    def leave(_: BaseException | None) -> None:
+        taken = g.pop("websocket_slot", None)
+        if taken is not None:
+            taken.give_back()
+
+    @Sock().route("/ws", bp=routes, endpoint="feed")  # type: ignore[untyped-decorator]
+    def feed(ws: Any) -> None:
+        ws.sock = WholeSends(ws.sock)
+        try:
+            Client(ws, service()).run()
+        except (TimeoutError, OSError):
+            log.info("A WebSocket client took nothing for too long and is let go")
+        finally:
+            shut(ws.sock)
+
+    return routes
+
+
+def shut(sock: Any) -> None:
+    """Wake the reader thread, which would wait for the peer's goodbye."""
+    try:
+        sock.shutdown(socket.SHUT_RD)
+    except OSError:
+        log.debug("The WebSocket client was gone already")
+
+
+class Client:
+    """One WebSocket client, from its first message to its last event."""
+
+    def __init__(self, ws: Any, engine: Service) -> None:
+        self._ws = ws
+        self._engine = engine
+        # None: every channel. The first `subscribe` narrows, further ones add.
+        self._channels: set[str] | None = None
+
+    def run(self) -> None:
+        if not self._authenticate():
+            return
+        subscription = self._engine.bus.subscribe()
+        try:
+            self._send(self._state(subscription.after))
+            while not self._engine.stopping.is_set():
+                event = subscription.get(LOOK_EVERY_S)
+                if event is not None and self._wants(event):
+                    self._send(envelope(event))
+                elif event is None and subscription.overflowed.is_set():
+                    self._close(CLOSE_SLOW, "You do not keep up with the events: reconnect")
+                    return
+                self._hear()
+            self._close(CLOSE_GOING_AWAY, "The daemon stops")
+        except ConnectionClosed:
+            log.debug("A WebSocket client left")
+        finally:
+            self._engine.bus.unsubscribe(subscription)
+
+    def _authenticate(self) -> bool:
+        message = None
+        deadline_s = time.monotonic() + AUTH_MAX_S
+        try:
+            while message is None and time.monotonic() < deadline_s:
+                if self._engine.stopping.is_set():
+                    break
+                message = self._ws.receive(timeout=LOOK_EVERY_S)
+            given = parse(message)
+            if given.get("type") != "auth" or not isinstance(given.get("token"), str):
+                raise Unauthorized(
+                    'The first message must be {"type": "auth", "token": "br_…"}')
+            auth.by_token(self._engine.store, given["token"])
+        except (Unauthorized, ValueError) as error:
+            self._error("UNAUTHORIZED", str(error))
+            self._close(CLOSE_UNAUTHORIZED, "Unauthorized")
+            return False
+        except ConnectionClosed:
+            return False
+        return True
+
+    def _state(self, seq: int) -> dict[str, Any]:
+        engine = self._engine
+        active = engine.recorder.find_active()
+        return {
+            "type": "connected", "event": "connected", "seq": seq, "timestamp": now(),
+            "data": {
+                "version": __version__,
+                "channels": [shown_channel(c) for c in engine.store.channels.find_all()],
+                "active": [views.active(a) for a in active],
+                "storage": engine.storage.info([a.now() for a in active]),
+            },
+        }
+
+    def _wants(self, event: Event) -> bool:
+        return (self._channels is None or event.channel_id is None
+                or event.channel_id in self._channels)
+
+    def _hear(self) -> None:
+        """Take what the client said; one bad message costs it nothing but an error."""
+        message = self._ws.receive(timeout=0)
+        if message is None:
+            return
+        try:
+            given = parse(message)
+            kind, wanted = given.get("type"), given.get("channels")
+            if kind not in ("subscribe", "unsubscribe"):
+                raise ValueError("Messages are of type subscribe or unsubscribe")
+            if not isinstance(wanted, list) or not all(isinstance(c, str) for c in wanted):
+                raise ValueError("channels must be a list of channel ids")
+            self._subscribe(kind, wanted)
+        except ChannelNotFound as error:
+            self._error(error.code, str(error))
+        except ValueError as error:
+            self._error("VALIDATION_ERROR", str(error))
+
+    def _subscribe(self, kind: str, wanted: list[str]) -> None:
+        """Raises ChannelNotFound, with nothing changed."""
+        if "*" in wanted:
+            self._channels = None if kind == "subscribe" else set()
+        else:
+            for channel_id in wanted:
+                self._engine.store.channels.get(channel_id)
+            if kind == "subscribe":
+                self._channels = (self._channels or set()) | set(wanted)
+            else:
+                everything = {c.id for c in self._engine.store.channels.find_all()}
+                self._channels = (
+                    everything if self._channels is None else self._channels) - set(wanted)
+        listed = ["*"] if self._channels is None else sorted(self._channels)
+        self._send({"type": "subscribed", "channels": listed})
+
+    def _error(self, code: str, message: str) -> None:
+        self._send({"type": "error", "error": {"code": code, "message": message}})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._ws.send(json.dumps(message, separators=(",", ":")))
+
+    def _close(self, code: int, reason: str) -> None:
+        self._ws.close(code, reason)
+
+
+def parse(message: Any) -> dict[str, Any]:
+    """A client's message. Raises ValueError."""
+    if message is None:
+        raise ValueError("No message came in time")
+    try:
+        given = json.loads(message)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("The message is not JSON") from error
+    if not isinstance(given, dict):
+        raise ValueError("The message must be a JSON object")
+    return given
+
+
+def envelope(event: Event) -> dict[str, Any]:
+    return {"type": event.type, "event": event.dotted, "seq": event.seq,
+            "timestamp": iso(event.timestamp), "data": event.data}
+
+
+def now() -> str:
+    from ..models import utc_now
+    return str(iso(utc_now()))

@@ -1,0 +1,261 @@
+"""Threads and child processes with an owner and a stop: the only place that makes either.
+
+`Worker` runs one `step` again and again, `Pool` bounded tasks, `Child` a process in a
+session of its own whose output is always drained and which is always waited for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+log = logging.getLogger(__name__)
+
+BACKOFF_MAX_S = 60.0
+KEPT_LINES = 40
+
+
+class Worker:
+    """A thread that calls `step()` until stopped; `step` returns the seconds to wait, or
+    None to end. What escapes from a step is logged once per message and backed off."""
+
+    def __init__(self, name: str, step: Callable[[], float | None]) -> None:
+        self.name = name
+        self.stopping = threading.Event()
+        self.last_error: str | None = None
+        self._wake = threading.Event()
+        self._step = step
+        self._failures = 0
+        self._finished = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask to stop; returns at once, idempotent."""
+        self.stopping.set()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """End the present wait early."""
+        self._wake.set()
+
+    def join(self, deadline_s: float) -> bool:
+        """Wait for the end; False when the thread still runs after `deadline_s`."""
+        if self._thread.ident is not None:
+            self._thread.join(deadline_s)
+        return not self._thread.is_alive()
+
+    @property
+    def died(self) -> bool:
+        """Whether the thread ended although nobody asked for it."""
+        started = self._thread.ident is not None
+        return started and not self._thread.is_alive() and not (
+            self.stopping.is_set() or self._finished)
+
+    def _run(self) -> None:
+        while not self.stopping.is_set():
+            wait_s = self._one_step()
+            if wait_s is None:
+                self._finished = True
+                return
+            self._wake.wait(wait_s)
+            self._wake.clear()
+
+    def _one_step(self) -> float | None:
+        try:
+            wait_s: float | None = self._step()
+        except Exception as error:
+            self._failures += 1
+            message = f"{type(error).__name__}: {error}"
+            if message != self.last_error:
+                log.exception("%s failed and will be tried again", self.name)
+            self.last_error = message
+            return min(BACKOFF_MAX_S, 0.5 * 2.0 ** min(self._failures, 8))
+        self._failures, self.last_error = 0, None
+        return wait_s
+
+
+class Pool:
+    """At most `size` tasks at a time, each with a name; nothing waits in line."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self.size = size
+        self._lock = threading.Lock()
+        self._tasks: dict[Future[None], str] = {}
+        self._executor = ThreadPoolExecutor(size, thread_name_prefix=name)
+
+    @property
+    def free(self) -> int:
+        with self._lock:
+            return self.size - len(self._tasks)
+
+    def submit(self, name: str, task: Callable[[], None]) -> bool:
+        """Run `task` in a thread called `name`; False when there is no free thread."""
+        with self._lock:
+            if len(self._tasks) >= self.size:
+                return False
+            future = self._executor.submit(self._run, name, task)
+            self._tasks[future] = name
+        future.add_done_callback(self._done)
+        return True
+
+    def _run(self, name: str, task: Callable[[], None]) -> None:
+        thread = threading.current_thread()
+        pool_name, thread.name = thread.name, name
+        try:
+            task()
+        except Exception:
+            log.exception("%s failed", name)
+        finally:
+            thread.name = pool_name
+
+    def _done(self, future: Future[None]) -> None:
+        with self._lock:
+            self._tasks.pop(future, None)
+
+    def join(self, deadline_s: float) -> bool:
+        """Take no more tasks and wait for those that run; False when some still do."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        end = time.monotonic() + deadline_s
+        with self._lock:
+            waiting = list(self._tasks)
+        for future in waiting:
+            try:
+                future.exception(max(0.0, end - time.monotonic()))
+            except TimeoutError:
+                return False
+        return True
+
+
+class DaemonThread(threading.Thread):
+    """A thread that a library makes for itself (simple-websocket's reader): never keeps
+    the process alive."""
+
+    def __init__(self, target: Callable[[], None]) -> None:
+        super().__init__(target=target, daemon=True)
+
+
+class Child:
+    """A child process in its own session, output drained line by line by `pump-<name>`.
+
+    Exit code, the last lines and each line as it comes (`on_line`, in the pump's thread)
+    are the owner's to judge. Raises OSError when the program cannot be started.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        on_line: Callable[[str], None] | None = None,
+        feed: bool = False,
+        cwd: str | None = None,
+        env: dict[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.tail: deque[str] = deque(maxlen=KEPT_LINES)
+        self._on_line = on_line
+        self._process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            bufsize=0,
+            cwd=cwd,
+            env=env,
+        )
+        self._pump = Worker(f"pump-{name}", self._drain)
+        self._pump.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    def write(self, data: bytes) -> None:
+        """Feed stdin; blocks while the child does not read. Raises BrokenPipeError when it
+        is gone (also when another thread calls `kill`)."""
+        assert self._process.stdin is not None
+        view = memoryview(data)
+        while view:
+            view = view[self._process.stdin.write(view) or 0:]
+
+    def end_input(self) -> None:
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            try:
+                self._process.stdin.close()
+            except BrokenPipeError:
+                log.debug("%s was gone before its input ended", self.name)
+
+    def wait(self, deadline_s: float) -> int | None:
+        """The exit code, or None when it still runs after `deadline_s`."""
+        try:
+            code = self._process.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            return None
+        self._pump.join(deadline_s)
+        self._close_pipes()
+        return code
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group at once."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self, grace_s: float = 2.0) -> int | None:
+        """End of input, then SIGTERM, then SIGKILL; the exit code once it is gone."""
+        self.end_input()
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            if self.wait(grace_s) is not None:
+                break
+            self._signal(sign)
+        return self.wait(grace_s)
+
+    def _signal(self, sign: signal.Signals) -> None:
+        if self._process.poll() is None:
+            try:
+                os.killpg(self._process.pid, sign)
+            except ProcessLookupError:
+                log.debug("%s ended by itself just now", self.name)
+
+    def _drain(self) -> None:
+        assert self._process.stdout is not None
+        for raw in iter(self._process.stdout.readline, b""):
+            line = raw.decode("utf-8", "replace").rstrip()
+            self.tail.append(line)
+            if self._on_line is not None:
+                self._on_line(line)
+
+    def _close_pipes(self) -> None:
+        self.end_input()
+        if self._process.stdout is not None and self._pump.join(0):
+            self._process.stdout.close()
+
+
+def run(name: str, argv: Sequence[str], deadline_s: float) -> tuple[int | None, str]:
+    """Run a short program; (exit code, output). The code is None when it ran too long and
+    was killed. Raises OSError when it cannot be started."""
+    lines: list[str] = []
+    child = Child(name, argv, on_line=lines.append)
+    code = child.wait(deadline_s)
+    if code is None:
+        child.kill()
+        child.wait(2.0)
+    return code, "\n".join(lines)
+
+
+def leftovers() -> list[str]:
+    """Names of threads besides the main one that still run and would delay an exit."""
+    return [t.name for t in threading.enumerate() if t is not threading.main_thread()]
