@@ -215,6 +215,7 @@ class WorkerMixin:
 
     def process_segments(self, playlist: Any) -> None:
         set_offsets(playlist.segments)
+        set_maps(playlist.segments)
         judgement = self.sink.judge(playlist.segments, playlist.is_endlist, self._fetch_digestible)
         if judgement.meaning is Meaning.STALE:
             return
@@ -266,6 +267,18 @@ def set_offsets(segments: list[Any]) -> None:
             offset = end if segment.uri == uri else 0
             segment.byterange = ByteRange(segment.byterange.range, offset)
         uri, end = segment.uri, offset + segment.byterange.range
+
+
+def set_maps(segments: list[Any]) -> None:
+    """An EXT-X-MAP holds until the next one (RFC 8216 4.3.2.5); streamlink's parser drops it
+    at a discontinuity. Only segments of the same kind of file get it back: there is no tag
+    that ends a map where transport stream follows fMP4."""
+    held = None
+    for segment in segments:
+        if segment.map is not None:
+            held = segment
+        elif held is not None and segment.fileext == held.fileext:
+            segment.map = held.map
 
 
 def open_reader(stream: Any, sink: Sink, name: str) -> Any:
