@@ -98,8 +98,9 @@ def patient(
 ) -> Body | Missing:
     """The body of one resource, tried until it is whole or hopeless.
 
-    `get` makes a streaming request with (connect, read) timeouts; `accept` returns the
-    bytes to keep or raises Bad. Raises Aborted when `closed` is set meanwhile.
+    `get` makes a streaming request with (connect, read) timeouts that does not raise for a
+    status: the answer has to be closed whatever it is. `accept` returns the bytes to keep
+    or raises Bad. Raises Aborted when `closed` is set meanwhile.
     """
     started_s = time.monotonic()
     tries = 0
@@ -108,6 +109,8 @@ def patient(
         tries += 1
         try:
             with get((limits.connect_s, limits.read_s)) as response:
+                if not response.ok:
+                    raise Bad(f"HTTP {response.status_code}")
                 body = accept(response, _read(response, deadline_s, closed))
             origin.succeeded()
             return Body(body)

@@ -145,7 +145,8 @@ class WriterMixin:
         encrypted = what.key is not None and what.key.method != "NONE"
         return patient(
             lambda timeout: self.session.http.get(
-                what.uri, stream=True, timeout=timeout, exception=StreamError, **params),
+                what.uri, stream=True, timeout=timeout, exception=StreamError,
+                raise_for_status=False, **params),
             whole(request_range(params), encrypted),
             self.sink.timeouts, self.sink.origin, self.sink.closed,
         )

@@ -133,12 +133,14 @@ def _load(session: Streamlink, url: str) -> M3U8[Any, Any] | None:
     """The playlist at an address; None when the origin says that it is not there."""
     try:
         answer = session.http.get(
-            url, exception=PlatformError, acceptable_status=GONE, stream=True)
+            url, exception=PlatformError, raise_for_status=False, stream=True)
     except PlatformError as error:
         raise PlatformError(_host_only(f"{_why(error)}", url)) from error
     with answer:
         if answer.status_code in GONE:
             return None
+        if not answer.ok:
+            raise PlatformError(f"The address answers HTTP {answer.status_code}")
         try:
             data = answer.raw.read(PLAYLIST_MAX_BYTES, decode_content=True)
         except Exception as error:  # urllib3's and the socket's own families
@@ -188,9 +190,6 @@ def _live_page(plugin: Plugin) -> Broadcast | None:
 def _why(error: PlatformError) -> str:
     """The reason behind streamlink's `Unable to open URL: … (reason)`."""
     cause = getattr(error, "err", None)
-    status = getattr(getattr(cause, "response", None), "status_code", None)
-    if status is not None:
-        return f"The address answers HTTP {status}"
     name = type(cause).__name__ if cause is not None else "an error"
     return f"The address cannot be reached ({name})"
 
