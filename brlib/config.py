@@ -69,7 +69,7 @@ def duration(low_s: float, high_s: float) -> Reader:
     return read
 
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?")
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d+)?)\s*([kmgt]?)i?b?")
 
 
 def size(value: str) -> int:
@@ -90,7 +90,10 @@ def one_of(*choices: str) -> Reader:
 def directory(value: str) -> Path:
     if not value:
         raise ValueError("must name a directory")
-    return Path(value).expanduser()
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise ValueError("names a home directory that is not known") from error
 
 
 def _quality(value: str) -> str:
@@ -211,11 +214,12 @@ def anchored(settings: Settings, base: Path) -> Settings:
 
 
 def _from_file(path: Path, problems: list[Problem]) -> dict[str, tuple[str, str]]:
-    # Values hold file-name templates: no interpolation. Keys keep their spelling so that
-    # a problem shows what the file says.
-    parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=("#",))
+    # Values hold file-name templates: no interpolation. No section gives defaults to the
+    # others: [DEFAULT] is a mistake like any unknown one.
+    parser = configparser.ConfigParser(
+        interpolation=None, inline_comment_prefixes=("#",), default_section="")
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             parser.read_file(file)
     except OSError as error:
         raise ConfigError(str(path), [Problem("file", f"cannot be read: {error.strerror}")])
@@ -241,14 +245,15 @@ def _from_environment(
     given = {}
     for name in OPTIONS:
         variable = "BR_" + name.upper()
-        if variable in environ:
-            given[name] = (variable, environ[variable])
-        elif variable + "_FILE" in environ:
-            source = environ[variable + "_FILE"]
+        # Empty is as good as not there, as in the file: compose files pass `BR_PORT=`.
+        if value := environ.get(variable, "").strip():
+            given[name] = (variable, value)
+        elif source := environ.get(variable + "_FILE"):
             try:
                 given[name] = (variable + "_FILE", Path(source).read_text("utf-8").strip())
-            except OSError as error:
-                problems.append(Problem(variable + "_FILE", f"{source}: {error.strerror}"))
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
+                problems.append(Problem(variable + "_FILE", f"{source}: {reason}"))
     return given
 
 

@@ -20,6 +20,8 @@ SAME_MOMENT = timedelta(seconds=1)
 # How long a playlist may run behind, unproven, before it counts as a new numbering:
 # longer than caches keep a live playlist, shorter than most windows.
 UNPROVEN_STALE_S = 10.0
+# No cache answers for so long with what is older by date: the encoder's clock was set back.
+DATED_STALE_S = 30.0
 # A jump ahead is believable when it spans at most this much more than the time passed.
 JUMP_SLACK_S = 30.0
 
@@ -103,7 +105,9 @@ def judge(
         if not same:
             return _renumbered(position, listed)
         return STALE if behind else _go_on(position, listed)
-    if listed[0].num >= position.expected and _believable(position, listed[0]):
+    # Numbers between the newest segment held and the expected one were given up.
+    newest = max(position.recent, default=position.expected - 1)
+    if listed[0].num > newest and _believable(position, listed[0]):
         return _go_on(position, listed)
     return _renumbered(position, listed)
 
@@ -112,13 +116,19 @@ def _same(position: Position, theirs: Listed, behind: bool, proof: Proof) -> boo
     """Whether a segment under a number that we have is ours; None: ask for its content.
 
     An equal path proves it only while the playlist moves on under our eyes: restarted
-    encoders use the same names again.
+    encoders use the same names again. Another date under an equal path may be a clock
+    that drifts.
     """
     ours = position.recent[theirs.num]
+    redated = False
     if ours.date is not None and theirs.date is not None:
-        return abs(ours.date - theirs.date) < SAME_MOMENT
+        redated = abs(ours.date - theirs.date) >= SAME_MOMENT
+        if not redated or ours.path != theirs.path:
+            return not redated
     if proof is Proof.SAME or proof is Proof.OTHER:
         return proof is Proof.SAME
+    if redated:
+        return None if proof is Proof.NOT_ASKED else False
     if ours.path == theirs.path and not behind and not position.fresh:
         return True
     if proof is Proof.NOT_ASKED:
@@ -161,4 +171,6 @@ def _renumbered(position: Position, listed: Sequence[Listed]) -> Judgement:
             away_s = (segment.date - position.end_date).total_seconds()
             missed_s = away_s if away_s > segment.duration_s / 2 else 0.0
             return Judgement(Meaning.RENUMBERED, segment.num, 0, missed_s)
-    return STALE
+    if position.idle_s < DATED_STALE_S:
+        return STALE
+    return Judgement(Meaning.RENUMBERED, listed[0].num)

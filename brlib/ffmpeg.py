@@ -68,9 +68,11 @@ class Probe:
 
 
 def parse_probe(text: str) -> Probe | None:
-    """The answer to `probe_args`; None when it is not one."""
+    """The answer to `probe_args`, lines of its log before and behind it left out; None when
+    there is none."""
+    start = max(0, text.find("{\n"))
     try:
-        answer = json.loads(text)
+        answer, _ = json.JSONDecoder().raw_decode(text, start)
         form = answer["format"]
         return Probe(
             duration_s=float(form.get("duration", 0.0)),

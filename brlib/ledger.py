@@ -76,6 +76,7 @@ class Tally:
         self.first_taken_at = self.first_taken_at or entry.taken_at
         self.max_duration_s = max(self.max_duration_s, entry.duration_s)
         self.recent[entry.digest] = entry
+        self.recent.move_to_end(entry.digest)
         if len(self.recent) > RECENT_SEGMENTS:
             self.recent.popitem(last=False)
 
@@ -217,7 +218,9 @@ class Ledger:
             os.ftruncate(self._index_fd, self._index_bytes)
             raise
         self._index_bytes += len(text)
-        self.tally.add(entry)
+        # What a reader will find, rounded as it is written: the sums are the same everywhere.
+        for found in playlist.parse(text):
+            self.tally.add(found.entry)
         self._unsynced = True
 
     def sync(self) -> None:
@@ -247,9 +250,13 @@ class Ledger:
             return file.read(entry.size_bytes)
 
     def _close_media(self) -> None:
+        """The next `sync()` vouches for this part, too, and no longer has its descriptor."""
         if self._media_fd is not None:
-            os.close(self._media_fd)
-            self._media_fd = None
+            fd, self._media_fd = self._media_fd, None
+            try:
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
 
 
 def _trusted(directory: Path) -> tuple[Tally, int]:

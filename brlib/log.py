@@ -22,7 +22,8 @@ _SECRETS = (
     (re.compile(r"(://)[^/@\s:]+:[^/@\s]+@"), r"\1***@"),
     (re.compile(r"(?i)([?&;](?:sig|signature|token|access_token|key|api_key|auth|password"
                 r"|client_secret|nauth\w*|hdnea|hdnts|policy)=)[^&\s'\"<>]+"), r"\1***"),
-    (re.compile(r"(?i)\b(password|secret|token)(['\"]?\s*[:=]\s*['\"]?)[^\s'\",}]+"), r"\1\2***"),
+    (re.compile(r"(?i)\b([\w-]*(?:password|secret|token|api[_-]?key))(['\"]?\s*[:=]\s*['\"]?)"
+                r"[^\s'\",}&]+"), r"\1\2***"),
 )
 # sd-daemon(3): a line's journal priority.
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}

@@ -18,17 +18,16 @@ VARIABLES = (
     "channel", "title", "date", "time", "datetime", "platform", "quality", "category", "id",
 )
 
-# Control characters and what exFAT, NTFS and SMB forbid in a name.
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
-_RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+# What exFAT, NTFS and SMB forbid in a name, besides control characters.
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
+_RESERVED = re.compile(r"^(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³])\s*(\.|$)", re.IGNORECASE)
 
 
 def safe_name(text: str, fallback: str = "untitled") -> str:
     """`text` as one path component: no separators, no reserved names, bounded in bytes."""
-    text = unicodedata.normalize("NFC", text)
-    text = "".join(c for c in text if unicodedata.category(c) not in ("Cs", "Cc", "Co"))
-    text = _FORBIDDEN.sub("_", text)
     text = re.sub(r"\s+", " ", text)
+    text = "".join(c for c in text if unicodedata.category(c) not in ("Cs", "Cc", "Co"))
+    text = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", text))
     text = cut_bytes(text, NAME_MAX_BYTES).strip(" .")
     if _RESERVED.match(text):
         text = "_" + text
@@ -82,8 +81,11 @@ def time_values(moment: datetime) -> dict[str, str]:
 
 
 def inside(path: Path, root: Path) -> bool:
-    """Whether `path`, links resolved, is below `root`."""
-    return path.resolve().is_relative_to(root.resolve()) and path.resolve() != root.resolve()
+    """Whether `path`, links resolved, is below `root`; never for what cannot be resolved."""
+    try:
+        return root.resolve() in path.resolve().parents
+    except (OSError, RuntimeError, ValueError):  # links in a circle, a NUL
+        return False
 
 
 def name_of_url(url: str) -> str:

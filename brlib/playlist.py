@@ -125,8 +125,10 @@ def _tag(tag: str, **values: str) -> str:
 
 
 def _escape(value: str) -> str:
-    """A quoted-string of RFC 8216 4.2 has no quote and no line break; `%` escapes them."""
-    return re.sub(r'["%\x00-\x1f\x7f\x85\u2028\u2029]', lambda m: f"%{ord(m[0]):04x}", value)
+    """A quoted-string of RFC 8216 4.2 has no quote and no line break, and UTF-8 no lone
+    surrogates; `%` escapes them."""
+    return re.sub(r'["%\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]',
+                  lambda m: f"%{ord(m[0]):04x}", value)
 
 
 def _unescape(value: str) -> str:

@@ -15,7 +15,7 @@ LADDER = ("1440p60", "1080p60", "1080p", "720p60", "720p", "480p", "360p", "160p
 QUALITIES = (SOURCE, *LADDER, AUDIO_ONLY)
 
 _PIXELS = re.compile(r"^(?P<height>\d+)p(?P<fps>\d+)?")
-_BITRATE = re.compile(r"^(?P<kbit>\d+(?:\.\d+)?)k$")
+_BITRATE = re.compile(r"^(?P<kbit>\d+(?:\.\d+)?)k(?:_|$)")
 
 
 def known(quality: str) -> str | None:
@@ -48,12 +48,14 @@ def choose(offered: Iterable[str], wanted: str) -> str | None:
     audio = [n for n in names if n in (AUDIO_ONLY, "audio")]
     if wanted == AUDIO_ONLY and audio:
         return audio[0]
-    ranked = sorted((r, n) for n in names if (r := rank(n)) is not None)
+    # Of two alike, streamlink names the second `…_alt`: the plain one sorts above it.
+    ranked = sorted(((r, "_" not in n, n) for n in names if (r := rank(n)) is not None))
     if not ranked:
         others = [n for n in names if n not in audio]
         return next(iter(others or audio), None)
     if wanted == SOURCE:
-        return ranked[-1][1]
+        return ranked[-1][-1]
     goal = rank(wanted) or (0.0, 0.0)
-    lower = [n for r, n in ranked if r <= goal]
-    return lower[-1] if lower else ranked[0][1]
+    lower = [name for height_fps, _, name in ranked if height_fps <= goal]
+    higher = [name for height_fps, _, name in ranked if height_fps == ranked[0][0]]
+    return lower[-1] if lower else higher[-1]

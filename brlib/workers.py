@@ -90,6 +90,7 @@ class Pool:
     def __init__(self, name: str, size: int) -> None:
         self.size = size
         self._lock = threading.Lock()
+        self._joined = False
         self._tasks: dict[Future[None], str] = {}
         self._executor = ThreadPoolExecutor(size, thread_name_prefix=name)
 
@@ -101,7 +102,7 @@ class Pool:
     def submit(self, name: str, task: Callable[[], None]) -> bool:
         """Run `task` in a thread called `name`; False when there is no free thread."""
         with self._lock:
-            if len(self._tasks) >= self.size:
+            if self._joined or len(self._tasks) >= self.size:
                 return False
             future = self._executor.submit(self._run, name, task)
             self._tasks[future] = name
@@ -124,10 +125,11 @@ class Pool:
 
     def join(self, deadline_s: float) -> bool:
         """Take no more tasks and wait for those that run; False when some still do."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
         end = time.monotonic() + deadline_s
         with self._lock:
+            self._joined = True
             waiting = list(self._tasks)
+        self._executor.shutdown(wait=False, cancel_futures=True)
         for future in waiting:
             try:
                 future.exception(max(0.0, end - time.monotonic()))
@@ -187,10 +189,12 @@ class Child:
 
     def write(self, data: bytes) -> None:
         """Feed stdin; blocks while the child does not read. Raises BrokenPipeError when it
-        is gone (also when another thread calls `kill`)."""
+        is gone (also when another thread calls `kill` or `stop`)."""
         assert self._process.stdin is not None
         view = memoryview(data)
         while view:
+            if self._process.stdin.closed:
+                raise BrokenPipeError(f"{self.name} gets no more input")
             view = view[self._process.stdin.write(view) or 0:]
 
     def end_input(self) -> None:

@@ -16,16 +16,14 @@ from .media import video_frames
 
 def captured(directory: Path) -> list[tuple[bytes, bytes]]:
     """(init section, body) of every segment that a capture's index names, in its order."""
-    inits: dict[str, bytes] = {}
-    found = []
+    init, media, found = b"", b"", []
     for item in playlist.parse((directory / INDEX).read_bytes()):
-        if isinstance(item.entry, Part):
-            inits[item.entry.file] = (
-                directory / item.entry.file).read_bytes()[:item.entry.init_bytes]
-        elif isinstance(item.entry, Segment):
-            entry = item.entry
-            data = (directory / entry.file).read_bytes()[entry.offset:][:entry.size_bytes]
-            found.append((inits[entry.file], data))
+        entry = item.entry
+        if isinstance(entry, Part):
+            media = (directory / entry.file).read_bytes()
+            init = media[:entry.init_bytes]
+        elif isinstance(entry, Segment):
+            found.append((init, media[entry.offset:entry.offset + entry.size_bytes]))
     return found
 
 

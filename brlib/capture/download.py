@@ -23,6 +23,8 @@ from ..models import GapCause
 from .base import Timeouts
 
 CHUNK_BYTES = 256 * 1024
+# An origin may be away for days: waits stop doubling long before a float overflows.
+DOUBLINGS_MAX = 10
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ def patient(
     started_s = time.monotonic()
     tries = 0
     while True:
-        deadline_s = time.monotonic() + min(limits.attempt_s * 2 ** tries, limits.give_up_s)
+        doubled = 2 ** min(tries, DOUBLINGS_MAX)
+        deadline_s = time.monotonic() + min(limits.attempt_s * doubled, limits.give_up_s)
         tries += 1
         try:
             with get((limits.connect_s, limits.read_s)) as response:
@@ -123,7 +126,7 @@ def patient(
         elapsed_s = time.monotonic() - started_s
         if hopeless(tries, elapsed_s, cause is GapCause.SOURCE, alive, limits):
             return Missing(cause, f"{tries} tries in {elapsed_s:.0f} s, last: {failure}")
-        if closed.wait(min(limits.retry_max_s, limits.retry_s * 2 ** (tries - 1))):
+        if closed.wait(min(limits.retry_max_s, limits.retry_s * doubled)):
             raise Aborted
 
 
@@ -172,7 +175,8 @@ def looks_like_media(body: bytes) -> bool:
     if mpegts.looks_like_ts(body) or fmp4.looks_like_mp4(body):
         return True
     return body[:3] == b"ID3" or body[:2] == b"\x0b\x77" or (
-        len(body) > 1 and body[0] == 0xFF and body[1] & 0xE0 == 0xE0)
+        len(body) > 1 and body[0] == 0xFF and body[1] & 0xE0 == 0xE0
+        and body[1] != 0xFE)  # a page in UTF-16 begins like MPEG layer I, which HLS has not
 
 
 def request_range(params: dict[str, Any]) -> str | None:

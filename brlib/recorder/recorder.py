@@ -39,6 +39,7 @@ class Recorder:
             channel = self._channel_of(recording)
             log.info("%s goes on", recording.id)
             self._run(ActiveRecording(self._outside, channel, recording, begun=True))
+            self._outside.on_begun(recording)
         self._left = {}
 
     def _channel_of(self, recording: Recording) -> Channel:

@@ -129,11 +129,16 @@ class Database:
         return connection
 
     def _migrate(self) -> None:
-        (seen,) = self._writer.execute("PRAGMA user_version").fetchone()
-        for number, script in enumerate(MIGRATIONS[seen:], start=seen + 1):
-            self._writer.executescript(
-                f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;"
-            )
+        """All in one transaction, the look at the version too: two processes may start at once
+        (executescript would commit first)."""
+        with self.write() as db:
+            (seen,) = db.execute("PRAGMA user_version").fetchone()
+            if seen > len(MIGRATIONS):
+                raise sqlite3.DatabaseError(
+                    f"{self._path} was written by a newer version of this program")
+            for statement in ";".join(MIGRATIONS[seen:]).split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     @contextmanager
     def write(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
@@ -144,10 +149,12 @@ class Database:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
+                self._writer.execute("COMMIT")
             except BaseException:
-                self._writer.execute("ROLLBACK")
+                # SQLite has rolled back by itself when the disk is full.
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
                 raise
-            self._writer.execute("COMMIT")
 
     def rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
         """All rows of a query: read to the end at once, so no read holds up a checkpoint."""

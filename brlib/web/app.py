@@ -10,6 +10,8 @@ from typing import Any
 
 from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing.exceptions import WebsocketMismatch
+from wsproto.utilities import RemoteProtocolError
 
 from ..errors import Invalid, RecorderError
 from ..service import Service
@@ -51,6 +53,7 @@ def create_app(service: Service) -> Flask:
     app.before_request(_authenticate)
     app.register_error_handler(RecorderError, _recorder_error)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(RemoteProtocolError, _bad_handshake)
     app.register_error_handler(Exception, _crash)
     for blueprint in (channels.routes, recordings.routes, system.routes, ws.make_routes()):
         app.register_blueprint(blueprint, url_prefix="/api")
@@ -99,11 +102,19 @@ def _http_error(error: HTTPException) -> Response:
         "METHOD_NOT_ALLOWED": f"{request.path} does not take {request.method}",
         "PAYLOAD_TOO_LARGE": f"The body has more than {BODY_MAX_BYTES} bytes",
     }
-    response = answer(code, messages.get(code, error.description or "The request failed"))
+    message = messages.get(code, error.description or "The request failed")
+    if isinstance(error, WebsocketMismatch):
+        message = f"{request.path} is a WebSocket: send the headers of an upgrade"
+    response = answer(code, message)
     response.status_code = error.code or 500
     if "Allow" in (headers := dict(error.get_headers())):
         response.headers["Allow"] = headers["Allow"]
     return response
+
+
+def _bad_handshake(error: RemoteProtocolError) -> Response:
+    """An upgrade to a WebSocket that lacks something; raised before anything was sent."""
+    return answer("VALIDATION_ERROR", f"The WebSocket handshake is not valid: {error}")
 
 
 def _crash(error: Exception) -> Response:

@@ -16,6 +16,7 @@ from typing import Any
 from flask import Blueprint, Response, g
 from flask_sock import Sock
 from simple_websocket import ConnectionClosed
+from wsproto.utilities import LocalProtocolError
 
 from .. import __version__
 from ..errors import ChannelNotFound, Unauthorized
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 AUTH_MAX_S = 10.0
 SEND_MAX_S = 10.0
 LOOK_EVERY_S = 0.25
+HEARD_AT_ONCE = 50
 MESSAGE_MAX_BYTES = 64 * 1024
 # A client that answers no ping is gone after at most two intervals.
 SERVER_OPTIONS = {
@@ -98,11 +100,13 @@ def make_routes() -> Blueprint:
 
     @Sock().route("/ws", bp=routes, endpoint="feed")  # type: ignore[untyped-decorator]
     def feed(ws: Any) -> None:
-        ws.sock = WholeSends(ws.sock)
         try:
+            ws.sock = WholeSends(ws.sock)
             Client(ws, service()).run()
-        except (TimeoutError, OSError):
+        except TimeoutError:
             log.info("A WebSocket client took nothing for too long and is let go")
+        except (OSError, LocalProtocolError):
+            log.debug("A WebSocket client left in the middle of a message")
         finally:
             shut(ws.sock)
 
@@ -185,10 +189,15 @@ class Client:
                 or event.channel_id in self._channels)
 
     def _hear(self) -> None:
-        """Take what the client said; one bad message costs it nothing but an error."""
-        message = self._ws.receive(timeout=0)
-        if message is None:
-            return
+        """Take what the client said by now, but not so much that its events wait."""
+        for _ in range(HEARD_AT_ONCE):
+            message = self._ws.receive(timeout=0)
+            if message is None:
+                return
+            self._take(message)
+
+    def _take(self, message: Any) -> None:
+        """One bad message costs the client nothing but an error."""
         try:
             given = parse(message)
             kind, wanted = given.get("type"), given.get("channels")

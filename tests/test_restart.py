@@ -1,0 +1,173 @@
+"""SIGTERM and kill -9 in mid-recording: the next start goes on with the same recording."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .compare import assert_all_frames, assert_same, captured
+from .daemon import Daemon
+from .media import ts_clips
+from .origin import Origin
+
+CLIPS = 28
+
+
+def active_with(count: int, segments: int) -> Callable[[Any], bool]:
+    return lambda body: len(body["active"]) == count and all(
+        a["segments"] >= segments for a in body["active"])
+
+
+def ids_by_name(body: Any) -> dict[str, str]:
+    return {a["channel_name"]: a["id"] for a in body["active"]}
+
+
+@pytest.mark.parametrize("how", ["sigterm", "kill -9"])
+def test_goes_on_with_the_same_recording(how: str, daemon: Callable[..., Daemon]) -> None:
+    one = daemon(capture_after="keep")
+    with ExitStack() as stack:
+        origins = {
+            "wide": stack.enter_context(Origin(window=CLIPS)),
+            "narrow": stack.enter_context(Origin(window=4)),
+            "dates": stack.enter_context(Origin(window=4, program_dates=True)),
+        }
+        for name, origin in origins.items():
+            origin.add(ts_clips(CLIPS)[0])
+            one.call("POST", "/api/channels",
+                     {"platform": "url", "name": origin.url, "display_name": name})
+        plays = [o.play(ts_clips(CLIPS)[1:], every_s=0.4) for o in origins.values()]
+        before = ids_by_name(one.wait("/api/recordings/active", active_with(3, 8)))
+        if how == "sigterm":
+            assert one.terminate() == 0
+            assert not any("SIGKILL" in line for line in one.log)
+        else:
+            one.kill()
+        for origin in origins.values():
+            wait_offered(origin, len(origin.offered) + 8)
+        one.start()
+        after = ids_by_name(one.wait("/api/recordings/active", active_with(3, 8)))
+        assert after == before
+        for play in plays:
+            play.wait(30)
+        body = one.wait("/api/recordings?status=complete", lambda b: b["total"] == 3)
+        check_wide(one, before["wide"], origins["wide"])
+        for name in ("narrow", "dates"):
+            check_narrow(one, before[name], origins[name])
+    assert {r["id"] for r in body["recordings"]} == set(before.values())
+
+
+def wait_offered(origin: Origin, count: int) -> None:
+    pause = threading.Event()
+    while len(origin.offered) < count:
+        pause.wait(0.05)
+
+
+def recording_of(one: Daemon, recording_id: str) -> Any:
+    return one.get(f"/api/recordings/{recording_id}")
+
+
+def check_wide(one: Daemon, recording_id: str, origin: Origin) -> None:
+    """All was still offered after the restart: nothing is missing."""
+    directory = one.directory / "data" / "captures" / recording_id
+    assert_same(directory, origin.offered)
+    recording = recording_of(one, recording_id)
+    assert recording["completeness"] == 1.0
+    assert recording["gaps"] == 0
+
+
+def check_narrow(one: Daemon, recording_id: str, origin: Origin) -> None:
+    """What left the window meanwhile, and only that, is one gap of the right length."""
+    directory = one.directory / "data" / "captures" / recording_id
+    bodies = [body for _, body in captured(directory)]
+    assert len(bodies) == len(set(bodies))
+    got = [o for o in origin.offered if o.body in set(bodies)]
+    missing = [o for o in origin.offered if o not in got]
+    assert missing, "the window was wide enough: the test tested nothing"
+    nums = [o.num for o in missing]
+    assert nums == list(range(nums[0], nums[-1] + 1)), "more than one stretch is missing"
+    assert_same(directory, got)
+    (gap,) = one.get(f"/api/recordings/{recording_id}/gaps")["gaps"]
+    assert gap["cause"] == "daemon_down"
+    assert gap["segments"] == len(missing)
+    assert gap["duration"] == pytest.approx(0.5 * len(missing), abs=0.05)
+    recording = recording_of(one, recording_id)
+    expected = len(got) / len(origin.offered)
+    assert recording["completeness"] == pytest.approx(expected, abs=0.002)
+
+
+def test_a_recording_whose_broadcast_ended_meanwhile_is_finished(
+    daemon: Callable[..., Daemon]
+) -> None:
+    one = daemon(capture_after="keep")
+    with Origin(window=CLIPS) as origin:
+        origin.add(ts_clips(12)[0])
+        one.call("POST", "/api/channels", {"platform": "url", "name": origin.url})
+        play = origin.play(ts_clips(12)[1:], every_s=0.3)
+        one.wait("/api/recordings/active", active_with(1, 4))
+        one.kill()
+        play.wait(30)
+        one.start()
+        body = one.wait("/api/recordings?status=complete", lambda b: b["total"] == 1)
+        (recording,) = body["recordings"]
+        directory = one.directory / "data" / "captures" / recording["id"]
+        assert_same(directory, origin.offered)
+
+
+def test_killed_while_processing_is_finished_by_the_next_start(
+    daemon: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    slow = tmp_path / "ffmpeg"
+    slow.write_text("#!/bin/sh\nsleep 30 < /dev/null\n")
+    slow.chmod(0o755)
+    (tmp_path / "ffprobe").symlink_to("/usr/bin/ffprobe")
+    one = daemon(ffmpeg_path=slow)
+    with Origin() as origin:
+        origin.add(ts_clips(6)[0])
+        one.call("POST", "/api/channels", {"platform": "url", "name": origin.url})
+        origin.play(ts_clips(6)[1:], every_s=0.2).wait(20)
+        one.wait("/api/recordings?status=processing", lambda b: b["total"] == 1)
+        one.kill()
+        del one.environ["BR_FFMPEG_PATH"]
+        one.start()
+        body = one.wait("/api/recordings?status=complete", lambda b: b["total"] == 1)
+        (recording,) = body["recordings"]
+        frames = sum(o.frames for o in origin.offered)
+    from .media import video_frames
+    assert video_frames(Path(recording["file_path"])) == frames
+    assert [p.name for p in Path(recording["file_path"]).parent.iterdir()] == [
+        Path(recording["file_path"]).name], "temporary files are left"
+
+
+def test_sigterm_with_a_hanging_origin_leaves_at_once(daemon: Callable[..., Daemon]) -> None:
+    """A download that hangs in its socket must not hold up the exit."""
+    from .faults import Hang
+
+    one = daemon()
+    with Origin() as origin:
+        for clip in ts_clips(6):
+            origin.add(clip)
+        origin.faults.append(Hang(lambda num: num >= 4, tries=99, seconds=60))
+        one.call("POST", "/api/channels", {"platform": "url", "name": origin.url})
+        one.wait("/api/recordings/active", active_with(1, 4))
+        # Below what a hanging socket alone would take (its 6 s of silence).
+        assert one.terminate(timeout_s=5.5) == 0
+
+
+def test_sighup_and_its_like_change_nothing(daemon: Callable[..., Daemon]) -> None:
+    """gunicorn would start a second worker, which means a second recorder."""
+    import os
+
+    one = daemon()
+    worker = one.worker_pid
+    for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGUSR2, signal.SIGWINCH):
+        os.kill(one.pid, number)
+        os.kill(worker, number)
+    assert one.get("/api/health")["status"] == "healthy"
+    assert one.worker_pid == worker
+    assert one.terminate() == 0
