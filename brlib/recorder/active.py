@@ -61,7 +61,7 @@ class ActiveRecording:
         self._blocked = False
         self._attempt = 0
         self._open_at_s = clock()
-        self._made_s = clock()
+        self._made_s = self._opened_s = clock()
         self._row_s = clock()
         self._doubt = Doubt(
             self._platform, channel, outside.settings.reconnect_window, clock)
@@ -153,7 +153,7 @@ class ActiveRecording:
         self._close_session(GapCause.PAUSED)
         if self._capture is None:
             self._recover_capture()
-        self._judge(self._doubt.ask(self._edge, self._idle_s))
+        self._judge(self._doubt.ask(self._edge, self._idle_s, self._idle_s))
         return TICK_S
 
     def _open(self) -> float:
@@ -175,7 +175,7 @@ class ActiveRecording:
         except (OSError, CaptureDamaged) as error:
             self._blocked = True
             return self._failed(f"The capture cannot be written: {error}", DISK_RETRY_S)
-        self._blocked, self._cause = False, None
+        self._blocked, self._cause, self._opened_s = False, None, self._clock()
         if not self.begun.is_set():
             self.recording = replace(self.recording, quality=opened.quality)
         return TICK_S
@@ -221,7 +221,8 @@ class ActiveRecording:
         if not self.begun.is_set() and self._clock() - self._made_s > FIRST_SEGMENT_MAX_S:
             self._last_error = "No segment of the stream could be fetched"
             self._end = EndReason.STALLED
-        self._judge(self._doubt.ask(self._edge, self._idle_s))
+        quiet_s = min(self._idle_s, self._clock() - self._opened_s)
+        self._judge(self._doubt.ask(self._edge, self._idle_s, quiet_s))
         return TICK_S
 
     def _judge(self, verdict: Verdict | None) -> None:

@@ -37,12 +37,13 @@ class Doubt:
         """A segment came: the broadcast is there."""
         self._offline_answers, self._offline_since_s = 0, None
 
-    def ask(self, edge: str | None, idle_s: float) -> Verdict | None:
+    def ask(self, edge: str | None, idle_s: float, quiet_s: float) -> Verdict | None:
         """The verdict of a check; None when it is too early for one or it failed.
 
-        `edge` is the newest segment we have, `idle_s` the time since it came.
+        `edge` is the newest segment we have, `idle_s` the time since it came, `quiet_s` how
+        long whatever brings segments now has brought none.
         """
-        if idle_s < AFTER_S or self._clock() - self._asked_s < EVERY_S:
+        if quiet_s < AFTER_S or self._clock() - self._asked_s < EVERY_S:
             return None
         self._asked_s = self._clock()
         try:

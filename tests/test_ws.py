@@ -1,0 +1,499 @@
+"""The WebSocket: who is let in, what it tells and in which order, and what bad clients cost.
+
+Most tests speak to one daemon. Those that need many events or short deadlines serve an engine
+in this process, whose bus they can publish to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import simple_websocket
+from simple_websocket.ws import Base
+from werkzeug.serving import make_server
+
+from brlib.store.api_keys import FULL
+from brlib.web import ws as feed
+from brlib.web.app import create_app
+
+from .daemon import Daemon, run_command
+from .engine import Engine
+from .media import ts_clips
+from .origin import Origin
+
+CLIENTS = 4
+UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+           "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+
+
+class Gated:
+    """A socket that reads nothing while its gate is closed, as a client that hangs would."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.open = threading.Event()
+        self._socket = sock
+
+    def recv(self, size: int) -> bytes:
+        self.open.wait()
+        return self._socket.recv(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+
+class Listener(simple_websocket.Client):  # type: ignore[misc]
+    """A client of `/api/ws`."""
+
+    def __init__(self, port: int) -> None:
+        try:
+            super().__init__(f"ws://127.0.0.1:{port}/api/ws")
+        except BaseException:
+            self.sock.close()
+            raise
+
+    def say(self, message: Any) -> None:
+        self.send(message if isinstance(message, (str, bytes)) else json.dumps(message))
+
+    def hear(self, timeout_s: float = 10.0) -> dict[str, Any]:
+        """The next message. Raises ConnectionClosed."""
+        message = self.receive(timeout=timeout_s)
+        assert message is not None, f"nothing was said for {timeout_s} s"
+        given = json.loads(message)
+        assert isinstance(given, dict)
+        return given
+
+    def hear_until(self, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """Everything up to the first message that is as wanted."""
+        heard = [self.hear()]
+        while not wanted(heard[-1]):
+            heard.append(self.hear())
+        return heard
+
+    def hear_end(self) -> tuple[int, list[dict[str, Any]]]:
+        """The close code, and what was said before."""
+        heard: list[dict[str, Any]] = []
+        with pytest.raises(simple_websocket.ConnectionClosed) as ended:
+            while True:
+                heard.append(self.hear())
+        return int(ended.value.reason), heard
+
+    def enter(self, token: str) -> dict[str, Any]:
+        """Authenticate; the first message."""
+        self.say({"type": "auth", "token": token})
+        return self.hear()
+
+    def deafen(self) -> None:
+        """Read nothing from now on (but what is being read already)."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.sock = Gated(self.sock)
+
+    def recover(self) -> None:
+        """Read again all that waits."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.sock.open.set()
+
+    def leave(self, politely: bool = True) -> None:
+        with contextlib.suppress(simple_websocket.ConnectionClosed, OSError):
+            if politely:
+                Base.close(self)
+        if isinstance(self.sock, Gated):
+            self.sock.open.set()
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join(5)
+
+
+def wait_until(true: Callable[[], Any], timeout_s: float = 5.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while not true():
+        assert time.monotonic() < deadline_s, "it did not come true"
+        pause.wait(0.02)
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    one = Daemon(tmp_path_factory.mktemp("ws"), max_websockets=CLIENTS).start()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[int], Listener]]:
+    """Makes clients, which have left at the end of the test. A place that was just left is
+    free after a moment, so a 503 is tried again."""
+    made: list[Listener] = []
+
+    def make(port: int) -> Listener:
+        def one() -> bool:
+            with contextlib.suppress(simple_websocket.ConnectionError):
+                made.append(Listener(port))
+                return True
+            return False
+        wait_until(one)
+        return made[-1]
+
+    yield make
+    for listener in made:
+        listener.leave()
+
+
+Connect = Callable[[int], Listener]
+
+
+@pytest.fixture
+def channels(daemon: Daemon) -> Iterator[Callable[[], str]]:
+    """Adds channels that nobody checks: each `flip` of one makes exactly one event."""
+    made: list[str] = []
+
+    def add() -> str:
+        status, body, _ = daemon.call("POST", "/api/channels", {
+            "platform": "url", "name": f"http://127.0.0.1:9/{len(made)}", "enabled": False})
+        assert status == 201
+        made.append(body["id"])
+        daemon.call("PATCH", f"/api/channels/{body['id']}", {"paused": True})
+        return str(body["id"])
+
+    yield add
+    for channel_id in made:
+        daemon.call("DELETE", f"/api/channels/{channel_id}")
+
+
+def flip(daemon: Daemon, channel_id: str, enabled: bool) -> None:
+    """From `disabled` to `paused` or back."""
+    status, _, _ = daemon.call("PATCH", f"/api/channels/{channel_id}", {"enabled": enabled})
+    assert status == 200
+
+
+def upgrade(
+    port: int, headers: dict[str, str], method: str = "GET"
+) -> tuple[int, http.client.HTTPMessage, bytes]:
+    """A handshake by hand: status, headers and body of the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, "/api/ws", headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, b"" if answer.status == 101 else answer.read()
+    finally:
+        connection.close()
+
+
+def no_traceback(daemon: Daemon) -> None:
+    assert not [line for line in daemon.log if "Traceback" in line], "\n".join(daemon.log)
+
+
+# Who is let in.
+
+
+@pytest.mark.parametrize("first", [
+    {"type": "auth", "token": "br_" + "x" * 40}, {"type": "auth", "token": "x"},
+    {"type": "auth", "token": "br_\ud800"}, {"type": "auth", "token": {"br_": 1}},
+    {"type": "auth"}, {"type": "subscribe", "channels": ["*"]}, [], "no JSON", "{", b"\xff\xfe",
+    "[" * 60_000,
+], ids=repr)
+def test_wrong_first_message(daemon: Daemon, connect: Connect, first: Any) -> None:
+    listener = connect(daemon.port)
+    listener.say(first)
+    code, heard = listener.hear_end()
+    assert code == 4401
+    assert [message["type"] for message in heard] == ["error"]
+    assert heard[0]["error"]["code"] == "UNAUTHORIZED" and heard[0]["error"]["message"]
+    no_traceback(daemon)
+
+
+def test_read_key_is_enough_and_revoked_key_is_not(daemon: Daemon, connect: Connect) -> None:
+    config = ("--config", str(daemon.config))
+    key = run_command("api-key", "create", "ears", "--read", *config).stdout.strip()
+    assert connect(daemon.port).enter(key)["type"] == "connected"
+    listed = run_command("api-key", "list", *config).stdout.splitlines()
+    number = next(line.split("\t")[0] for line in listed if line.endswith("\tears"))
+    assert run_command("api-key", "revoke", number, *config).returncode == 0
+    listener = connect(daemon.port)
+    assert listener.enter(key)["type"] == "error"
+    assert listener.hear_end()[0] == 4401
+
+
+def test_connected_brings_the_full_state(
+    daemon: Daemon, connect: Connect, channels: Callable[[], str]
+) -> None:
+    channels()
+    first = connect(daemon.port).enter(daemon.key)
+    assert (first["type"], first["event"]) == ("connected", "connected")
+    assert isinstance(first["seq"], int) and first["timestamp"].endswith("Z")
+    data = first["data"]
+    assert data["version"] == daemon.get("/api/health")["version"]
+    assert data["channels"] == daemon.get("/api/channels")["channels"] != []
+    assert data["active"] == []
+    assert data["storage"]["total_used"] == 0 < data["storage"]["total_available"]
+
+
+def test_no_upgrade_is_an_error_with_the_shape(daemon: Daemon) -> None:
+    without = dict(UPGRADE)
+    bearer = {"Authorization": f"Bearer {daemon.key}"}
+    cases = [(bearer, 400), ({}, 401), ({**UPGRADE, "Sec-WebSocket-Version": "8"}, 400)]
+    for name in ("Sec-WebSocket-Version", "Sec-WebSocket-Key"):
+        cases.append(({k: v for k, v in without.items() if k != name}, 400))
+    for headers, expected in cases:
+        status, answered, body = upgrade(daemon.port, headers)
+        error = json.loads(body)["error"]
+        assert (status, answered["Content-Type"]) == (expected, "application/json"), headers
+        assert error["code"] == {400: "VALIDATION_ERROR", 401: "UNAUTHORIZED"}[expected]
+        assert expected == 401 or "WebSocket" in error["message"]
+    assert upgrade(daemon.port, bearer, "POST")[0] == 405
+    no_traceback(daemon)
+
+
+# What it tells.
+
+
+def test_events_of_one_recording(daemon: Daemon, connect: Connect) -> None:
+    clips = ts_clips(6)
+    with Origin() as origin:
+        origin.add(clips[0])
+        listener = connect(daemon.port)
+        first = listener.enter(daemon.key)
+        _, channel, _ = daemon.call(
+            "POST", "/api/channels", {"platform": "url", "name": origin.url})
+        origin.play(clips[1:], every_s=0.2)
+        heard = listener.hear_until(lambda m: m["type"] in (
+            "processing_complete", "processing_failed"))
+        daemon.call("DELETE", f"/api/channels/{channel['id']}")
+    seqs = [event["seq"] for event in heard]
+    assert seqs == list(range(first["seq"] + 1, first["seq"] + 1 + len(heard)))
+    for event in heard:
+        assert list(event) == ["type", "event", "seq", "timestamp", "data"]
+        assert event["event"] == event["type"].replace("_", ".", 1)
+        assert event["data"]["channel_id"] == channel["id"]
+        assert event["data"]["channel"] == channel["display_name"]
+        assert event["data"]["platform"] == "url"
+    of_recording = [e for e in heard if not e["type"].startswith("channel_")]
+    assert len({event["data"]["id"] for event in of_recording}) == 1
+    kinds = [kind for kind, _ in itertools.groupby(event["type"] for event in of_recording)]
+    assert kinds == ["recording_started", "segment_downloaded", "recording_ended",
+                     "processing_started", "processing_progress", "processing_complete"]
+    statuses = [e["data"]["status"] for e in heard if e["type"] == "channel_status"]
+    assert statuses[:3] == ["offline", "starting", "recording"]
+    assert heard.index(of_recording[0]) > [e["data"].get("status") for e in heard].index("starting")
+    segments = [e["data"] for e in heard if e["type"] == "segment_downloaded"]
+    assert sum(data["new_segments"] for data in segments) == segments[-1]["segments"] == 6
+    assert heard[-1]["data"]["completeness"] == 1.0
+    assert Path(heard[-1]["data"]["file_path"]).is_file()
+
+
+def test_subscriptions(daemon: Daemon, connect: Connect, channels: Callable[[], str]) -> None:
+    one, two, three = channels(), channels(), channels()
+    listener = connect(daemon.port)
+    listener.enter(daemon.key)
+    state = dict.fromkeys((one, two, three), False)
+
+    def told(*flipped: str) -> list[str]:
+        """Which of these channels are told of; the one to be heard surely stands last."""
+        for channel_id in flipped:
+            state[channel_id] = not state[channel_id]
+            flip(daemon, channel_id, state[channel_id])
+        heard = listener.hear_until(lambda m: m["data"]["channel_id"] == flipped[-1])
+        return [event["data"]["channel_id"] for event in heard]
+
+    def say(kind: str, *wanted: str) -> dict[str, Any]:
+        listener.say({"type": kind, "channels": list(wanted)})
+        return listener.hear()
+
+    assert told(one, two, three) == [one, two, three]
+    assert say("subscribe", one) == {"type": "subscribed", "channels": [one]}
+    assert told(two, three, one) == [one]
+    assert say("subscribe", two)["channels"] == sorted([one, two])
+    assert told(three, one, two) == [one, two]
+    assert say("unsubscribe", one)["channels"] == [two]
+    assert told(one, three, two) == [two]
+    unknown = say("subscribe", three, "ch_000000000000")
+    assert (unknown["type"], unknown["error"]["code"]) == ("error", "CHANNEL_NOT_FOUND")
+    assert told(three, one, two) == [two]
+    assert say("subscribe", "*") == {"type": "subscribed", "channels": ["*"]}
+    assert told(three, two, one) == [three, two, one]
+    assert three not in say("unsubscribe", three)["channels"]
+    assert told(three, two, one) == [two, one]
+    assert say("unsubscribe", "*") == {"type": "subscribed", "channels": []}
+
+
+def test_malformed_messages_cost_an_error_only(daemon: Daemon, connect: Connect) -> None:
+    listener = connect(daemon.port)
+    listener.enter(daemon.key)
+    messages: list[Any] = [
+        "", "no JSON", "{", "[]", "null", '"subscribe"', b"\xff", "[" * 60_000, {},
+        {"type": "dance"}, {"type": 5}, {"type": "subscribe"}, {"type": ["subscribe"]},
+        {"type": "subscribe", "channels": "*"}, {"type": "subscribe", "channels": [1]},
+        {"type": "unsubscribe", "channels": {"*": 1}}, {"type": "auth", "token": daemon.key},
+        {"type": "subscribe", "channels": ["\ud800"]},
+    ]
+    began_s = time.monotonic()
+    for message in messages:
+        listener.say(message)
+    for message in messages:
+        answer = listener.hear()
+        assert (answer["type"], answer["error"]["code"]) == ("error", "VALIDATION_ERROR"), message
+        assert answer["error"]["message"]
+    assert time.monotonic() - began_s < 2.0
+    listener.say(json.dumps({"type": "subscribe", "channels": ["*"]}).ljust(64 * 1024))
+    assert listener.hear() == {"type": "subscribed", "channels": ["*"]}
+    no_traceback(daemon)
+
+
+@pytest.mark.parametrize("size", [64 * 1024 + 1, 1024 * 1024])
+def test_message_over_64_kib(daemon: Daemon, connect: Connect, size: int) -> None:
+    listener = connect(daemon.port)
+    listener.enter(daemon.key)
+    with contextlib.suppress(OSError):  # the server may have gone in the middle of it
+        listener.say("x" * size)
+    assert listener.hear_end()[0] == 1009
+    no_traceback(daemon)
+
+
+# What bad clients cost.
+
+
+def test_more_clients_than_there_is_room_for(daemon: Daemon, connect: Connect) -> None:
+    inside = [connect(daemon.port) for _ in range(CLIENTS)]
+    for listener in inside:
+        assert listener.enter(daemon.key)["type"] == "connected"
+    status, headers, body = upgrade(daemon.port, UPGRADE)
+    assert (status, headers["Content-Type"]) == (503, "application/json")
+    assert json.loads(body)["error"]["code"] == "UNAVAILABLE"
+    assert daemon.get("/api/channels") is not None
+    inside[0].leave()
+    assert connect(daemon.port).enter(daemon.key)["type"] == "connected"
+    assert inside[1].connected
+
+
+def test_clients_that_come_and_go_take_no_place(daemon: Daemon, connect: Connect) -> None:
+    for number in range(20):
+        listener = connect(daemon.port)
+        if number % 4 < 2:
+            listener.enter(daemon.key)
+        listener.leave(politely=number % 2 == 0)
+    for _ in range(5):
+        upgrade(daemon.port, UPGRADE)  # gone as soon as it is in
+    garbage = connect(daemon.port)
+    garbage.enter(daemon.key)
+    garbage.sock.sendall(b"\xff" * 40)
+    assert garbage.hear_end()[0] == 1002
+    for _ in range(CLIENTS):
+        assert connect(daemon.port).enter(daemon.key)["type"] == "connected"
+    no_traceback(daemon)
+
+
+class Served:
+    """An engine behind a server in this process, with little room for what is not read."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.service = engine.service
+        self.key = engine.service.store.api_keys.create("test", FULL)
+        self._server = make_server("127.0.0.1", 0, create_app(engine.service), threaded=True)
+        self._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
+        self._server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    def publish(self, count: int) -> None:
+        for _ in range(count):
+            self.service.bus.publish("disk_warning", {"pad": "x" * 500})
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join(5)
+        self._server.server_close()
+
+
+@pytest.fixture
+def served(engine: Callable[..., Engine]) -> Iterator[Served]:
+    one = Served(engine())
+    yield one
+    one.close()
+
+
+def test_nothing_falls_between_state_and_first_event(served: Served, connect: Connect) -> None:
+    stop = threading.Event()
+
+    def talk() -> None:
+        while not stop.wait(0.001):
+            served.publish(3)
+
+    talker = threading.Thread(target=talk)
+    talker.start()
+    try:
+        for _ in range(15):
+            listener = connect(served.port)
+            seq = listener.enter(served.key)["seq"]
+            assert [listener.hear()["seq"] for _ in range(20)] == list(range(seq + 1, seq + 21))
+            listener.leave()
+    finally:
+        stop.set()
+        talker.join(5)
+
+
+def test_silence_instead_of_a_token(
+    served: Served, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert feed.AUTH_MAX_S == 10.0
+    monkeypatch.setattr(feed, "AUTH_MAX_S", 0.4)
+    code, heard = connect(served.port).hear_end()
+    assert code == 4401
+    assert [message["error"]["code"] for message in heard] == ["UNAUTHORIZED"]
+
+
+def test_slow_client_is_told_to_reconnect_and_slows_nobody(
+    served: Served, connect: Connect
+) -> None:
+    slow, quick = connect(served.port), connect(served.port)
+    seq = slow.enter(served.key)["seq"]
+    assert quick.enter(served.key)["seq"] == seq
+    slow.deafen()
+    began_s = time.monotonic()
+    for _ in range(20):
+        served.publish(100)
+        heard = [quick.hear()["seq"] for _ in range(100)]
+        assert heard == list(range(seq + 1, seq + 101))
+        seq += 100
+    assert time.monotonic() - began_s < feed.SEND_MAX_S / 2
+    slow.recover()
+    code, late = slow.hear_end()
+    assert code == 4408
+    assert [event["seq"] for event in late] == list(range(1, len(late) + 1))
+    assert 1000 <= len(late) < 2000
+
+
+def test_client_that_takes_nothing_is_dropped(
+    served: Served, connect: Connect, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(feed, "SEND_MAX_S", 0.5)
+    caplog.set_level("INFO")
+    hung, quick = connect(served.port), connect(served.port)
+    hung.enter(served.key)
+    seq = quick.enter(served.key)["seq"]
+    hung.deafen()
+    served.publish(500)
+    assert [quick.hear()["seq"] for _ in range(500)] == list(range(seq + 1, seq + 501))
+    wait_until(lambda: "took nothing for too long" in caplog.text)
+    hung.recover()
+    assert len(hung.hear_end()[1]) < 500
+
+
+def test_stopping_daemon_says_goodbye(served: Served, connect: Connect) -> None:
+    listener = connect(served.port)
+    listener.enter(served.key)
+    served.service.stop()
+    assert listener.hear_end()[0] == 1001
