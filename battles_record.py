@@ -48,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     command("serve", serve, "run the daemon in the foreground")
-    demo_command = command("demo", demo, "record a live broadcast that it makes itself")
+    demo_command = commands.add_parser(
+        "demo", help="record a live broadcast that it makes itself")
+    demo_command.set_defaults(run=demo)
     demo_command.add_argument("--seconds", type=int, default=20, help="length of the broadcast")
     demo_command.add_argument("--directory", default="demo-data", help="where everything goes")
     command("check-config", check_config, "check the configuration, list all problems")

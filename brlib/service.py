@@ -62,11 +62,11 @@ class CaptureMaker:
 
     timeouts: Timeouts
 
-    def create(self, name: str, directory: Path, on_commit: Callable[[], None]) -> Capture:
-        return Capture.create(name, directory, on_commit=on_commit, timeouts=self.timeouts)
+    def create(self, name: str, directory: Path, on_news: Callable[[], None]) -> Capture:
+        return Capture.create(name, directory, on_news=on_news, timeouts=self.timeouts)
 
-    def recover(self, name: str, directory: Path, on_commit: Callable[[], None]) -> Capture:
-        return Capture.recover(name, directory, on_commit=on_commit, timeouts=self.timeouts)
+    def recover(self, name: str, directory: Path, on_news: Callable[[], None]) -> Capture:
+        return Capture.recover(name, directory, on_news=on_news, timeouts=self.timeouts)
 
 
 class Service:

@@ -260,6 +260,10 @@ def run(name: str, argv: Sequence[str], deadline_s: float) -> tuple[int | None, 
     return code, "\n".join(lines)
 
 
-def leftovers() -> list[str]:
-    """Names of threads besides the main one that still run and would delay an exit."""
-    return [t.name for t in threading.enumerate() if t is not threading.main_thread()]
+def leftovers(deadline_s: float) -> list[str]:
+    """Names of the threads that, besides the main one, still run after `deadline_s`."""
+    end_s = time.monotonic() + deadline_s
+    others = [t for t in threading.enumerate() if t is not threading.main_thread()]
+    for thread in others:
+        thread.join(max(0.0, end_s - time.monotonic()))
+    return [t.name for t in others if t.is_alive()]

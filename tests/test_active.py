@@ -142,7 +142,7 @@ def stage(tmp_path: Path) -> Iterator[Callable[[], Stage]]:
     capture, platform = FakeCapture(clock), FakePlatform()
 
     class Captures:
-        def create(self, name: str, directory: Path, on_commit: object) -> FakeCapture:
+        def create(self, name: str, directory: Path, on_news: object) -> FakeCapture:
             directory.mkdir(parents=True)
             return capture
 

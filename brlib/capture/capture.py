@@ -44,17 +44,18 @@ class Timeline:
 
 
 class Capture:
-    """`on_commit` is called after every committed segment, in the writer's thread."""
+    """`on_news` is called in streamlink's threads after every committed segment and when a
+    session ends."""
 
     def __init__(
-        self, name: str, ledger: Ledger, *, on_commit: Callable[[], None],
+        self, name: str, ledger: Ledger, *, on_news: Callable[[], None],
         timeouts: Timeouts = Timeouts(), recovered: bool = False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._name = name
         self._ledger = ledger
-        self._on_commit = on_commit
+        self._on_news = on_news
         self._timeouts = timeouts
         self._clock = clock
         self._now = now
@@ -89,7 +90,7 @@ class Capture:
             tally = self._ledger.tally
             start = Start(self._position(tally), tally.epoch, cause or self._break, at_edge)
             self._break = None
-        session = Session(self._name, self, start, self._timeouts)
+        session = Session(self._name, self, start, self._timeouts, self._on_news)
         session.open(stream)
         return session
 
@@ -173,7 +174,7 @@ class Capture:
             self._committed_s = self._clock()
             if self._clock() - self._synced_s >= SYNC_EVERY_S:
                 self._sync()
-        self._on_commit()
+        self._on_news()
 
     def miss(
         self, missed: Missed, next_num: int, epoch: int, closed: threading.Event

@@ -52,7 +52,7 @@ class Ticket:
 class Session:
     def __init__(
         self, name: str, committer: Committer, start: Start, timeouts: Timeouts,
-        clock: Callable[[], float] = time.monotonic,
+        on_end: Callable[[], None], clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.timeouts = timeouts
         self.origin = OriginHealth()
@@ -62,6 +62,7 @@ class Session:
         self.target_duration_s = 0.0
         self.reload_begun_s = clock()
         self._name = name
+        self._on_end = on_end
         self._clock = clock
         self._committer = committer
         self._room = threading.Condition()
@@ -237,6 +238,7 @@ class Session:
         if self.error is not None:
             log.warning("%s: the stream broke off: %r", self._name, self.error)
         self.ended.set()
+        self._on_end()
 
 
 def _listed(segment: Any) -> Listed:

@@ -46,10 +46,11 @@ class Capture(Protocol):
 
 
 class Captures(Protocol):
-    """Makes captures. `on_commit` is called from another thread after every segment."""
+    """Makes captures. `on_news` is called from other threads after every segment and when
+    a session ends."""
 
-    def create(self, name: str, directory: Path, on_commit: Callable[[], None]) -> Capture: ...
-    def recover(self, name: str, directory: Path, on_commit: Callable[[], None]) -> Capture: ...
+    def create(self, name: str, directory: Path, on_news: Callable[[], None]) -> Capture: ...
+    def recover(self, name: str, directory: Path, on_news: Callable[[], None]) -> Capture: ...
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ GRACEFUL_TIMEOUT_S = 4
 SPARE_THREADS = 8
 # An unread answer or a silent peer holds a thread at most so long.
 PEER_SILENT_MAX_S = 30
+LEFTOVERS_MAX_S = 0.5
 LISTEN_BACKLOG = 256
 CLOSERS = 4
 # gunicorn's exit code for a worker that cannot boot: the master stops, too.
@@ -171,8 +172,8 @@ def _worker_exit(server: Any, worker: RecorderWorker) -> None:
     nothing that is not on disk: the process leaves without waiting for it."""
     if worker.engine is not None:
         worker.engine.close()
-    hanging = leftovers()
+    hanging = leftovers(LEFTOVERS_MAX_S)
     if hanging and worker.booted:
-        log.info("Leaving %d threads behind in their sockets", len(hanging))
+        log.info("Leaving without %s", ", ".join(hanging))
         logging.shutdown()
         os._exit(0)
