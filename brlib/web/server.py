@@ -134,9 +134,13 @@ class Server(BaseApplication):  # type: ignore[misc]
 
 def serve(settings: Settings) -> int:
     """Run the daemon until it is told to stop; its exit code."""
+    master = os.getpid()
     try:
         Server(settings).run()
     except SystemExit as ended:
+        if os.getpid() != master:
+            # The worker is a fork and comes by here, too: gunicorn reads its code.
+            raise
         return 1 if ended.code else 0
     return 0
 

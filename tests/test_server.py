@@ -1,0 +1,211 @@
+"""gunicorn and simple-websocket as they really are: a test for each of their pitfalls."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from simple_websocket import Client, ConnectionClosed
+
+from brlib.config import Settings
+from brlib.web import server, ws
+
+from .daemon import Daemon, run_command
+
+SOCKETS = 6
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    one = Daemon(tmp_path_factory.mktemp("server"), max_websockets=SOCKETS, threads=2)
+    try:
+        yield one.start()
+    finally:
+        one.close()
+
+
+def connect(one: Daemon) -> Any:
+    """An authenticated WebSocket client and, read, its full state."""
+    client = Client(f"ws://127.0.0.1:{one.port}/api/ws")
+    client.send(json.dumps({"type": "auth", "token": one.key}))
+    assert json.loads(client.receive(timeout=10))["type"] == "connected"
+    return client
+
+
+def close(client: Any) -> None:
+    try:
+        client.close()
+    except ConnectionClosed:
+        return
+    finally:
+        client.thread.join(10)
+
+
+def test_the_engine_runs_in_the_worker_alone(shared: Daemon) -> None:
+    """Threads do not survive a fork: the master must have none but its own."""
+    threads = {pid: len(os.listdir(f"/proc/{pid}/task")) for pid in (
+        shared.pid, shared.worker_pid)}
+    assert threads[shared.pid] == 1
+    assert threads[shared.worker_pid] > 1
+
+
+def test_as_many_websockets_as_allowed_leave_room_for_requests(shared: Daemon) -> None:
+    """Each holds a thread of the pool for its whole life."""
+    with ExitStack() as stack:
+        for _ in range(SOCKETS):
+            stack.callback(close, connect(shared))
+        for _ in range(20):
+            assert shared.get("/api/channels") == {"channels": []}
+
+
+def test_peers_that_linger_after_close_stall_nobody(shared: Daemon) -> None:
+    """gunicorn's lingering close takes up to 2 s a peer and would run in the main thread:
+    12 of them one after the other would take longer than the deadline of the request."""
+    request = (f"GET /api/health HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {shared.key}\r\n"
+               "Connection: close\r\n\r\n").encode()
+    with ExitStack() as stack:
+        for _ in range(12):
+            peer = stack.enter_context(socket.create_connection(("127.0.0.1", shared.port), 10))
+            peer.sendall(request)
+            assert peer.recv(4096).startswith(b"HTTP/1.1 200")
+        with socket.create_connection(("127.0.0.1", shared.port), 10) as late:
+            late.sendall(request)
+            assert late.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_a_connection_closed_twice_is_counted_once() -> None:
+    """A WebSocket closes its socket itself; gunicorn's second close raises, and gunicorn
+    would count the connection out again."""
+    class Conn:
+        def close(self, graceful: bool = False) -> None:
+            raise OSError("Bad file descriptor")
+
+    def run_now(name: str, run: Callable[[], None]) -> bool:
+        run()
+        return True
+
+    future = SimpleNamespace(add_done_callback=lambda done: None, cancelled=lambda: False,
+                             result=lambda: False)
+    worker = server.RecorderWorker.__new__(server.RecorderWorker)
+    worker.closers = SimpleNamespace(submit=run_now)
+    worker.tpool = SimpleNamespace(submit=lambda *_: future)
+    worker.nr_conns = 1
+    conn = Conn()
+    worker.enqueue_req(conn)
+    worker.finish_request(conn, future)
+    assert worker.nr_conns == 0
+
+
+def test_a_large_state_reaches_a_slow_reader_whole(daemon: Callable[..., Daemon]) -> None:
+    """simple-websocket 1.1.0 takes one short send for a whole one."""
+    one = daemon()
+    for number in range(150):
+        status, _, _ = one.call("POST", "/api/channels", {
+            "platform": "url", "name": f"http://127.0.0.1:9/{number}/" + "x" * 900,
+            "enabled": False})
+        assert status == 201
+    with socket.socket() as narrow:
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        narrow.settimeout(10)
+        narrow.connect(("127.0.0.1", one.port))
+        narrow.sendall(b"GET /api/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                       b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                       b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        reader = narrow.makefile("rb")
+        while reader.readline() != b"\r\n":
+            pass
+        narrow.sendall(masked(json.dumps({"type": "auth", "token": one.key}).encode()))
+        assert reader.read(1) == b"\x81"
+        assert reader.read(1) == b"\x7f"
+        length = int.from_bytes(reader.read(8), "big")
+        state = json.loads(reader.read(length))
+        reader.close()
+    assert len(state["data"]["channels"]) == 150
+
+
+def masked(payload: bytes) -> bytes:
+    """A client's text frame (RFC 6455 5.2) with a mask of zeros."""
+    return bytes([0x81, 0x80 | len(payload)]) + bytes(4) + payload
+
+
+def test_sigterm_with_open_websockets_and_kept_connections(daemon: Callable[..., Daemon]) -> None:
+    one = daemon()
+    with ExitStack() as stack:
+        client = connect(one)
+        stack.callback(close, client)
+        kept = stack.enter_context(socket.create_connection(("127.0.0.1", one.port), 10))
+        kept.sendall(b"GET /api/health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert kept.recv(100).startswith(b"HTTP/1.1 401")
+        assert one.terminate() == 0
+        with pytest.raises(ConnectionClosed) as closed:
+            while client.receive(timeout=5) is not None:
+                pass
+        assert closed.value.reason == ws.CLOSE_GOING_AWAY
+    assert not any("SIGKILL" in line or "Traceback" in line for line in one.log)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_ctrl_c_stops_the_engine_too(number: int, daemon: Callable[..., Daemon]) -> None:
+    one = daemon()
+    os.kill(one.pid, number)
+    assert one.wait_exit() == 0
+    assert any("The engine has stopped" in line for line in one.log)
+
+
+def test_a_second_daemon_on_the_same_data_is_refused(shared: Daemon) -> None:
+    second = run_command("serve", "--config", str(shared.config), BR_PORT="0")
+    assert second.returncode == 1
+    assert "Another Battles Record works in" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert shared.get("/api/health")["status"] == "healthy"
+
+
+@pytest.mark.parametrize(("environ", "says"), [
+    ({"BR_DATA_DIRECTORY": "/proc/nowhere"}, "/proc/nowhere"),
+    ({"BR_HOST": "203.0.113.1"}, "203.0.113.1"),
+], ids=["no data directory", "not our address"])
+def test_what_cannot_start_says_why(
+    environ: dict[str, str], says: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.ini"
+    config.touch()
+    ended = run_command("serve", "--config", str(config), **{"BR_PORT": "0", **environ})
+    assert ended.returncode == 1
+    assert says in ended.stderr
+
+
+def test_settings_that_gunicorn_must_have(tmp_path: Path) -> None:
+    made = server.Server(Settings(max_websockets=10, threads=3))
+    cfg = made.cfg
+    assert (cfg.workers, cfg.timeout, cfg.preload_app) == (1, 0, False)
+    assert cfg.control_socket_disable is True
+    assert cfg.worker_class is server.RecorderWorker
+    assert cfg.threads >= 10 + 3
+    assert cfg.graceful_timeout == server.GRACEFUL_TIMEOUT_S
+
+
+def test_silent_peers_are_dropped_by_the_kernel() -> None:
+    """Options of the listener hold for what it accepts."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server._when_ready(SimpleNamespace(LISTENERS=[SimpleNamespace(sock=listener)]))
+        try:
+            with socket.create_connection(listener.getsockname()), listener.accept()[0] as peer:
+                assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+                assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        finally:
+            for number in server.IGNORED_SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+
+
+def test_websockets_are_pinged_and_bounded() -> None:
+    """A dead client is gone after two intervals; 60 s are promised."""
+    assert 2 * ws.SERVER_OPTIONS["ping_interval"] <= 60
+    assert ws.SERVER_OPTIONS["max_message_size"] <= 64 * 1024
