@@ -25,13 +25,13 @@ _RESERVED = re.compile(r"^(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³])\s*(\.|$)
 
 def safe_name(text: str, fallback: str = "untitled") -> str:
     """`text` as one path component: no separators, no reserved names, bounded in bytes."""
-    text = re.sub(r"\s+", " ", text)
-    text = "".join(c for c in text if unicodedata.category(c) not in ("Cs", "Cc", "Co"))
+    text = "".join(
+        c for c in text if c.isspace() or unicodedata.category(c) not in ("Cs", "Cc", "Co"))
     text = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", text))
-    text = cut_bytes(text, NAME_MAX_BYTES).strip(" .")
+    text = re.sub(r"\s+", " ", text).strip(" .")
     if _RESERVED.match(text):
         text = "_" + text
-    return text or fallback
+    return cut_bytes(text, NAME_MAX_BYTES).rstrip(" .") or fallback
 
 
 def cut_bytes(text: str, limit: int) -> str:

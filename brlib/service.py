@@ -35,7 +35,8 @@ from .workers import Worker
 log = logging.getLogger(__name__)
 
 CHECK_BEGINS_MAX_S = 5.0
-STOP_MAX_S = 3.5
+# All joins together; what a request waits for a recording to end is bounded alike.
+STOP_MAX_S = 3.0
 
 
 class DataLock:
@@ -75,6 +76,7 @@ class Service:
         self.stopping = threading.Event()
         self.bus = EventBus()
         self._timeouts = timeouts
+        self._stop_by_s = 0.0
         self._started_s = time.monotonic()
         self._exits = ExitStack()
         self.store: Store
@@ -132,8 +134,9 @@ class Service:
 
     def _end(self, name: str, join: Callable[[float], bool], stop: Callable[[], None]) -> None:
         stop()
-        if not join(STOP_MAX_S):
-            log.warning("%s did not stop within %.1f s", name, STOP_MAX_S)
+        left_s = max(0.2, self._stop_by_s - time.monotonic())
+        if not join(left_s):
+            log.warning("%s: something still runs; it holds nothing that is not on disk", name)
 
     def _close_platforms(self) -> None:
         for platform in self.platforms.values():
@@ -143,6 +146,7 @@ class Service:
         """Ask everything to stop; returns at once, idempotent."""
         if self.stopping.is_set():
             return
+        self._stop_by_s = time.monotonic() + STOP_MAX_S
         self.stopping.set()
         if self._supervising is not None:
             self._supervising.stop()
@@ -179,6 +183,9 @@ class Service:
             changes["quality"] = qualities.known(changes["quality"])
         self._check_directory(changes.get("output_directory"))
         channel = self.store.channels.get(channel_id)
+        if changes.get("paused") is False:
+            # Whoever resumes a channel wants the broadcast that is on now, too.
+            changes["stopped_broadcast_id"] = None
         if changes:
             channel = self.store.channels.change(channel_id, **changes)
         self.supervisor.soon(channel_id)

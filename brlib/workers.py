@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 BACKOFF_MAX_S = 60.0
 KEPT_LINES = 40
+# How long a process's own children may keep its output open once it is gone.
+ORPHANS_MAX_S = 1.0
 
 
 class Worker:
@@ -210,7 +212,9 @@ class Child:
             code = self._process.wait(deadline_s)
         except subprocess.TimeoutExpired:
             return None
-        self._pump.join(deadline_s)
+        if not self._pump.join(ORPHANS_MAX_S):
+            self._signal_group(signal.SIGKILL)
+            self._pump.join(ORPHANS_MAX_S)
         self._close_pipes()
         return code
 
@@ -229,10 +233,13 @@ class Child:
 
     def _signal(self, sign: signal.Signals) -> None:
         if self._process.poll() is None:
-            try:
-                os.killpg(self._process.pid, sign)
-            except ProcessLookupError:
-                log.debug("%s ended by itself just now", self.name)
+            self._signal_group(sign)
+
+    def _signal_group(self, sign: signal.Signals) -> None:
+        try:
+            os.killpg(self._process.pid, sign)
+        except ProcessLookupError:
+            log.debug("%s ended by itself just now", self.name)
 
     def _drain(self) -> None:
         assert self._process.stdout is not None

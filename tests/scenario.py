@@ -73,7 +73,7 @@ def record_all(scenarios: list[Scenario], engine: Engine, timeout_s: float) -> d
         threads = [_player(s, origins[s.name], errors) for s in scenarios]
         channels = {
             engine.add(origins[s.name].url, display_name=s.name).id: s.name for s in scenarios}
-        outcomes = {}
+        outcomes: dict[str, Outcome] = {}
         deadline_s = time.monotonic() + timeout_s
         while len(outcomes) < len(scenarios):
             recording = engine.wait_complete(max(0.1, deadline_s - time.monotonic()))

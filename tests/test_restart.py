@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .compare import assert_all_frames, assert_same, captured
+from .compare import assert_same, captured
 from .daemon import Daemon
 from .media import ts_clips
 from .origin import Origin

@@ -95,7 +95,7 @@ def test_a_connection_closed_twice_is_counted_once() -> None:
     future = SimpleNamespace(add_done_callback=lambda done: None, cancelled=lambda: False,
                              result=lambda: False)
     worker = server.RecorderWorker.__new__(server.RecorderWorker)
-    worker.closers = SimpleNamespace(submit=run_now)
+    worker.closers = SimpleNamespace(submit=run_now)  # type: ignore[assignment]
     worker.tpool = SimpleNamespace(submit=lambda *_: future)
     worker.nr_conns = 1
     conn = Conn()

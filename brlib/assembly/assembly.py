@@ -172,7 +172,7 @@ class Assembly:
     def _feed(self, job: Job, plan: Plan) -> Feed | Remux:
         if not self._has_capture(job.recording) and self._has_files(job.recording):
             return Remux(job.recording, plan, job.stop)
-        return Feed(job.recording, plan, self.directory(job.recording.id), job.stop,
+        return Feed(job.recording, plan, self.directory(job.recording.id), job.closed, job.stop,
                     lambda fed: self._progress(job, fed))
 
     def _progress(self, job: Job, fed_bytes: int) -> None:

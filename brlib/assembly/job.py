@@ -51,12 +51,13 @@ class Feed:
     """One pass over a capture: outputs opened, fed and closed as its parts come."""
 
     def __init__(
-        self, recording: Recording, plan: Plan, directory: Path, stop: threading.Event,
-        on_progress: Callable[[int], None],
+        self, recording: Recording, plan: Plan, directory: Path, closed: threading.Event,
+        stop: threading.Event, on_progress: Callable[[int], None],
     ) -> None:
         self._recording = recording
         self._plan = plan
         self._directory = directory
+        self._closed = closed
         self._stop = stop
         self._on_progress = on_progress
         self._tally = Tally()
@@ -70,9 +71,14 @@ class Feed:
         try:
             follower = Follower(self._directory)
             while not self._tally.ended:
+                # Asked before reading: what a full disk kept the capture from closing with
+                # a last line ends where the recording says that it has ended.
+                closed = self._closed.is_set()
                 news = follower.news()
                 for entry in news:
                     self._take(entry)
+                if not news and closed:
+                    break
                 if not news and self._stop.wait(LOOK_EVERY_S):
                     raise Suspended
             self._finish_part()

@@ -151,8 +151,6 @@ class ActiveRecording:
 
     def _stay_paused(self) -> float:
         self._close_session(GapCause.PAUSED)
-        if self._capture is None:
-            self._recover_capture()
         self._judge(self._doubt.ask(self._edge, self._idle_s, self._idle_s))
         return TICK_S
 
@@ -172,7 +170,11 @@ class ActiveRecording:
                 opened.stream, self._cause, at_edge=self._cause is GapCause.PAUSED)
         except PlatformError as error:
             return self._failed(str(error))
-        except (OSError, CaptureDamaged) as error:
+        except CaptureDamaged as error:
+            log.error("%s: %s", self.recording.id, error)
+            self._end = EndReason.STALLED
+            return 0.0
+        except OSError as error:
             self._blocked = True
             return self._failed(f"The capture cannot be written: {error}", DISK_RETRY_S)
         self._blocked, self._cause, self._opened_s = False, None, self._clock()
@@ -309,22 +311,33 @@ class ActiveRecording:
             self._drop_empty()
 
     def _finish(self, reason: EndReason) -> None:
-        if self._capture is None:
-            self._recover_capture()
-        assert self._capture is not None
-        self._capture.finish()
-        self._outside.store.recordings.set_gaps(self.recording.id, self._capture.gaps)
+        gaps = self._close_capture()
         with self._lock:
             self._paused = False
             self.recording = self._outside.store.recordings.change(
                 self.recording.id, status=RecordingStatus.PROCESSING, ended_at=self._now(),
-                end_reason=reason, sums=self._capture.sums)
+                end_reason=reason, sums=self.sums)
         log.info("%s ended (%s): %d segments, %.1f s, completeness %.4f", self.recording.id,
                  reason, self.sums.segments, self.sums.captured_s, self.sums.completeness)
         self._outside.bus.publish(
-            "recording_ended", facts.ended(self.recording, self._capture.gaps))
+            "recording_ended", facts.ended(self.recording, gaps))
         self._outside.on_ended(self.recording)
-        self._outside.on_over(Over(self.channel.id, reason, self._capture.edge))
+        self._outside.on_over(Over(self.channel.id, reason, self._edge))
+
+    def _close_capture(self) -> list[Gap]:
+        """Close the ledger for good; the gaps it holds. One that cannot be read stays as it
+        is: the assembly will say so."""
+        try:
+            if self._capture is None:
+                self._recover_capture()
+            assert self._capture is not None
+            self._capture.finish()
+        except (CaptureDamaged, OSError) as error:
+            log.error("%s: its capture cannot be closed: %s", self.recording.id, error)
+            return []
+        gaps = self._capture.gaps
+        self._outside.store.recordings.set_gaps(self.recording.id, gaps)
+        return gaps
 
     def _abandon(self) -> None:
         """Nothing ever came: there is no recording."""

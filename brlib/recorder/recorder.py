@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 
-from ..errors import Conflict, RecordingNotFound, Unavailable
+from ..errors import ChannelNotFound, Conflict, RecordingNotFound, Unavailable
 from ..models import (
-    ACTIVE, Broadcast, Channel, Recording, RecordingStatus, new_id, utc_now,
+    ACTIVE, Broadcast, Channel, EndReason, Recording, RecordingStatus, new_id, utc_now,
 )
 from ..workers import Pool
 from .active import ActiveRecording
@@ -36,14 +35,26 @@ class Recorder:
     def start(self) -> None:
         """Go on with the recordings that an earlier process left active."""
         for recording in self._left.values():
-            channel = self._channel_of(recording)
+            try:
+                channel = self._outside.store.channels.get(recording.channel_id)
+            except ChannelNotFound:
+                log.warning("%s: its channel is gone; it is finished as it is", recording.id)
+                self._finish_orphan(recording)
+                continue
             log.info("%s goes on", recording.id)
             self._run(ActiveRecording(self._outside, channel, recording, begun=True))
             self._outside.on_begun(recording)
         self._left = {}
 
-    def _channel_of(self, recording: Recording) -> Channel:
-        return self._outside.store.channels.get(recording.channel_id)
+    def _finish_orphan(self, recording: Recording) -> None:
+        """Make the file of what was captured before its channel went."""
+        nobody = Channel(
+            id=recording.channel_id, platform=recording.platform, name="", url="",
+            display_name=recording.channel_name, quality=recording.quality, enabled=False,
+            created_at=recording.started_at)
+        active = ActiveRecording(self._outside, nobody, recording, begun=True)
+        active.stop(EndReason.OFFLINE)
+        self._run(active)
 
     @property
     def free(self) -> int:
@@ -130,5 +141,4 @@ class Recorder:
             one.suspend()
 
     def join(self, deadline_s: float) -> bool:
-        end_s = time.monotonic() + deadline_s
-        return self._pool.join(max(0.0, end_s - time.monotonic()))
+        return self._pool.join(deadline_s)

@@ -17,6 +17,7 @@ from .. import naming, quality
 from ..errors import Invalid, Problem
 
 MAX_TEXT = 2000
+DATE_MAX_LENGTH = len("2026-02-02")
 Check = Callable[[Any], Any]
 
 
@@ -127,13 +128,16 @@ def nullable(check: Check) -> Check:
     return lambda value: None if value is None else check(value)
 
 
-def moment(end_of_day: bool) -> Check:
-    """An ISO 8601 time, or a date, which as an end means the whole day. Naive is UTC."""
+def moment(end: bool) -> Check:
+    """An ISO 8601 time, or a date. As an end, a date means the whole day and a time its whole
+    second, for that is how times are shown. Naive is UTC."""
     def check(value: Any) -> datetime:
         try:
             parsed = datetime.fromisoformat(str(value).replace(" ", "+"))
-            if len(str(value)) == 10 and end_of_day:
-                parsed = parsed.replace(hour=23, minute=59, second=59, microsecond=999999)
+            if end and len(str(value)) <= DATE_MAX_LENGTH:
+                parsed = parsed.replace(hour=23, minute=59, second=59)
+            if end and not parsed.microsecond:
+                parsed = parsed.replace(microsecond=999999)
             return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError) as error:
             raise ValueError("must be an ISO 8601 date or time") from error

@@ -19,8 +19,8 @@ LIST = {
     "channel": Field(inputs.identifier("ch")),
     "platform": Field(inputs.one_of("twitch", "youtube", "kick", "url")),
     "status": Field(inputs.one_of(*(s.value for s in RecordingStatus))),
-    "from": Field(inputs.moment(end_of_day=False)),
-    "to": Field(inputs.moment(end_of_day=True)),
+    "from": Field(inputs.moment(end=False)),
+    "to": Field(inputs.moment(end=True)),
     "limit": Field(inputs.whole_text(1, 500)),
     "offset": Field(inputs.whole_text(0, 2 ** 53)),
 }

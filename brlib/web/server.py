@@ -6,14 +6,17 @@ on gunicorn 27.0.1 and simple-websocket 1.1.0; `tests/test_server.py` holds a te
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
 import socket
 import sys
+from http import HTTPStatus
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.http import errors as refusals
 from gunicorn.workers.gthread import ThreadWorker
 
 from ..config import Settings
@@ -33,6 +36,15 @@ PEER_SILENT_MAX_S = 30
 LEFTOVERS_MAX_S = 0.5
 LISTEN_BACKLOG = 256
 CLOSERS = 4
+# What gunicorn refuses itself, and with which status.
+REFUSALS = {
+    refusals.LimitRequestLine: 414, refusals.LimitRequestHeaders: 431,
+    refusals.UnsupportedTransferCoding: 501, refusals.InvalidResponseHeader: 500,
+    refusals.InvalidResponseHeaderName: 500, refusals.ConfigurationProblem: 500,
+    refusals.ParseException: 400,
+}
+REFUSED_MAX_S = 1.0
+MESSAGE_MAX = 300
 # gunicorn's exit code for a worker that cannot boot: the master stops, too.
 BOOT_FAILED = 3
 # What gunicorn would answer with a second worker or none; a recorder is one process.
@@ -58,6 +70,23 @@ class RecorderWorker(ThreadWorker):  # type: ignore[misc]
     def handle_quit(self, sig: int, frame: Any) -> None:
         """SIGINT and SIGQUIT of the master: stop as cleanly."""
         self.handle_exit(sig, frame)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """What gunicorn refuses before the application sees it, in the API's shape instead of
+        as a page of HTML."""
+        status = next((s for kind, s in REFUSALS.items() if isinstance(exc, kind)), 500)
+        code, message = "VALIDATION_ERROR", f"This is not a request that can be answered: {exc}"
+        if status == 500:
+            log.error("A request failed outside the application", exc_info=exc)
+            code, message = "INTERNAL_ERROR", "Something went wrong here; the log says what"
+        body = json.dumps({"error": {"code": code, "message": message[:MESSAGE_MAX]}}).encode()
+        head = (f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n")
+        try:
+            client.settimeout(REFUSED_MAX_S)
+            client.sendall(head.encode() + body)
+        except OSError:
+            log.debug("Whoever sent a bad request was gone already")
 
     def enqueue_req(self, conn: Any) -> None:
         """Lingering close takes up to 2 s a connection and would run in the main thread; and

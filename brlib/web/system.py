@@ -23,4 +23,7 @@ def health() -> tuple[Response, int]:
     }
     if problems:
         body["problems"] = problems
+    if fatal:
+        body["error"] = {"code": "UNAVAILABLE", "message": "Nothing can be recorded: "
+                         + "; ".join(problems)}
     return jsonify(body), 503 if fatal else 200

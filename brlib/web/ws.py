@@ -33,9 +33,10 @@ AUTH_MAX_S = 10.0
 SEND_MAX_S = 10.0
 LOOK_EVERY_S = 0.25
 HEARD_AT_ONCE = 50
+READER_ENDS_MAX_S = 1.0
 MESSAGE_MAX_BYTES = 64 * 1024
 # A client that answers no ping is gone after at most two intervals.
-SERVER_OPTIONS = {
+SERVER_OPTIONS: dict[str, Any] = {
     "ping_interval": 20, "max_message_size": MESSAGE_MAX_BYTES, "thread_class": DaemonThread,
 }
 CLOSE_UNAUTHORIZED, CLOSE_SLOW, CLOSE_GOING_AWAY = 4401, 4408, 1001
@@ -108,17 +109,19 @@ def make_routes() -> Blueprint:
         except (OSError, LocalProtocolError):
             log.debug("A WebSocket client left in the middle of a message")
         finally:
-            shut(ws.sock)
+            end_reader(ws)
 
     return routes
 
 
-def shut(sock: Any) -> None:
-    """Wake the reader thread, which would wait for the peer's goodbye."""
+def end_reader(ws: Any) -> None:
+    """Wake the reader thread, which would wait for the peer's goodbye, and let it end before
+    the server closes the socket: a selector does not notice that until the next ping."""
     try:
-        sock.shutdown(socket.SHUT_RD)
+        ws.sock.shutdown(socket.SHUT_RD)
     except OSError:
         log.debug("The WebSocket client was gone already")
+    ws.thread.join(READER_ENDS_MAX_S)
 
 
 class Client:
