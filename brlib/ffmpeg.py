@@ -19,9 +19,11 @@ _DEMUXERS = {"ts": "mpegts", "mp4": "mov", "aac": "aac", "mp3": "mp3", "ac3": "a
 _QUIET = ("-hide_banner", "-nostdin", "-loglevel", "warning", "-y", "-progress", "pipe:1",
           "-nostats", "-stats_period", "1")
 _COPY = ("-map", "0:v?", "-map", "0:a?", "-c", "copy", "-max_muxing_queue_size", "4096")
-# Shorter than the shortest hour of broadcast that anyone would record silently wrong.
-_DURATION_SLACK_S = 2.0
-_DURATION_SLACK = 0.02
+# What a file may be shorter than its segments' EXTINF before their frames are counted:
+# those are rounded, by some packagers to whole seconds.
+_DURATION_SLACK_S = 0.5
+_DURATION_SLACK = 0.005
+_COUNTED = {"video": "v:0", "audio": "a:0"}
 
 
 def remux_args(ffmpeg: str, part_container: str, container: str, target: Path) -> list[str]:
@@ -84,21 +86,35 @@ def parse_probe(text: str) -> Probe | None:
 
 
 def disagreement(probe: Probe | None, held: Sums, kinds: frozenset[str]) -> str | None:
-    """What differs between a finished file and what the capture holds of it; None: they agree.
+    """What is wrong with a finished file for all that the capture holds; None: nothing is.
 
-    Duration may be longer by the gaps (FFmpeg keeps short ones as time) but never
-    shorter than the media by more than 2 % or 2 s: origins round their EXTINF.
+    `too_short` looks at its length.
     """
     if probe is None:
         return "ffprobe cannot read the file"
     missing = kinds - probe.kinds
     if missing:
         return f"the file has no {' and no '.join(sorted(missing))} stream, the capture has"
-    slack_s = max(_DURATION_SLACK_S, held.captured_s * _DURATION_SLACK)
-    if probe.duration_s < held.captured_s - slack_s:
-        return (
-            f"the file is {probe.duration_s:.1f} s long, the capture {held.captured_s:.1f} s"
-        )
     if probe.size_bytes < held.captured_bytes * 0.2:
         return f"the file has {probe.size_bytes} bytes, the capture {held.captured_bytes}"
     return None
+
+
+def too_short(probe: Probe, held: Sums) -> str | None:
+    """Whether a file is shorter than its segments claim to be. It may be longer, by the
+    gaps that FFmpeg keeps as time."""
+    slack_s = _DURATION_SLACK_S + held.captured_s * _DURATION_SLACK
+    if probe.duration_s >= held.captured_s - slack_s:
+        return None
+    return f"the file is {probe.duration_s:.1f} s long, the capture {held.captured_s:.1f} s"
+
+
+def count_args(ffprobe: str, path: Path, kind: str, part_container: str | None) -> list[str]:
+    """ffprobe that counts the packets of a file's first stream of a kind: exact, and as slow
+    as reading it all. `part_container` for a part of a capture, whose demuxer is forced."""
+    form = ["-f", _DEMUXERS[part_container]] if part_container else []
+    return [
+        ffprobe, "-v", "error", "-protocol_whitelist", "file", "-of", "csv=p=0",
+        "-count_packets", "-select_streams", _COUNTED[kind],
+        "-show_entries", "stream=nb_read_packets", *form, "-i", str(path),
+    ]

@@ -129,9 +129,13 @@ def _index_bytes(directory: Path) -> bytes:
         data = (directory / INDEX).read_bytes()
     except OSError as error:
         raise CaptureDamaged(f"The capture {directory} has no readable index: {error}") from error
+    _check_begin(directory, data)
+    return data
+
+
+def _check_begin(directory: Path, data: bytes) -> None:
     if not data.startswith(b"#EXTM3U\n"):
         raise CaptureDamaged(f"{directory / INDEX} does not begin like a playlist")
-    return data
 
 
 class Ledger:
@@ -318,6 +322,8 @@ class Follower:
                 data = file.read()
         except OSError as error:
             raise CaptureDamaged(f"The index of {self.directory} is gone: {error}") from error
+        if not self._offset:
+            _check_begin(self.directory, data)
         entries = []
         for found in playlist.parse(data, self._offset):
             entries.append(found.entry)

@@ -65,8 +65,10 @@ class Remux:
         if code != 0:
             raise AssemblyFailed(f"FFmpeg failed ({code}): {' / '.join(list(child.tail)[-3:])}")
         held = Sums(captured_bytes=before.size_bytes, captured_s=before.duration_s)
-        problem = ffmpeg.disagreement(find_probe(self._plan, target), held, before.kinds & {
-            "video", "audio"})
+        after = find_probe(self._plan, target)
+        problem = ffmpeg.disagreement(after, held, before.kinds & {"video", "audio"})
+        if after is not None and problem is None:
+            problem = ffmpeg.too_short(after, held)
         if problem:
             raise AssemblyFailed(f"The new file does not agree with {source}: {problem}")
         sync(target)

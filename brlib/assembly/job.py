@@ -136,7 +136,8 @@ class Feed:
         self._close_media()
         if self._parts:
             part = self._parts[-1]
-            part.output.finish(self._tally.by_part[part.file], part.kinds)
+            part.output.finish(
+                self._tally.by_part[part.file], part.kinds, self._directory / part.file)
 
     def _close_media(self) -> None:
         media, self._media = self._media, None

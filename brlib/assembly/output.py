@@ -20,6 +20,7 @@ from .base import AssemblyFailed, Plan
 log = logging.getLogger(__name__)
 
 PROBE_MAX_S = 60.0
+COUNT_MAX_S = 1800.0
 # FFmpeg at the end of its input writes an index of some MB; slow disks included.
 FINISH_MAX_S = 120.0
 
@@ -32,8 +33,11 @@ class Output(Protocol):
     def write(self, data: bytes) -> None:
         """Blocks while the file cannot take more. Raises OSError."""
 
-    def finish(self, held: Sums, kinds: frozenset[str]) -> None:
-        """Close, and compare with what the capture holds. Raises AssemblyFailed."""
+    def finish(self, held: Sums, kinds: frozenset[str], source: Path) -> None:
+        """Close, and compare with what the capture holds in the part file `source`.
+
+        Raises AssemblyFailed.
+        """
 
     def abandon(self) -> None:
         """Stop at once and remove the temporary file. From any thread, idempotent."""
@@ -45,6 +49,7 @@ class FFmpegOutput:
     def __init__(self, name: str, plan: Plan, part_container: str, path: Path) -> None:
         self.path = path
         self._plan = plan
+        self._part_container = part_container
         args = ffmpeg.remux_args(plan.ffmpeg, part_container, plan.container, path)
         try:
             self._child = Child(f"ffmpeg-{name}", args, feed=True)
@@ -56,7 +61,7 @@ class FFmpegOutput:
     def write(self, data: bytes) -> None:
         self._child.write(data)
 
-    def finish(self, held: Sums, kinds: frozenset[str]) -> None:
+    def finish(self, held: Sums, kinds: frozenset[str], source: Path) -> None:
         self._child.end_input()
         code = self._child.wait(FINISH_MAX_S)
         if code is None:
@@ -65,9 +70,19 @@ class FFmpegOutput:
             raise AssemblyFailed(f"FFmpeg failed ({code}): {self.last_words()}")
         probe = find_probe(self._plan, self.path)
         problem = ffmpeg.disagreement(probe, held, kinds)
+        if probe is not None and problem is None:
+            problem = ffmpeg.too_short(probe, held)
+            if problem is not None and self._same_packets(kinds, source):
+                problem = None
         if problem:
             raise AssemblyFailed(f"The finished file does not agree with the capture: {problem}")
         sync(self.path)
+
+    def _same_packets(self, kinds: frozenset[str], source: Path) -> bool:
+        """The exact comparison, for when the lengths leave a doubt."""
+        kind = "video" if "video" in kinds else "audio"
+        ours = count_packets(self._plan, source, kind, self._part_container)
+        return ours > 0 and count_packets(self._plan, self.path, kind, None) >= ours
 
     def last_words(self) -> str:
         """What FFmpeg said last, progress left out."""
@@ -94,7 +109,7 @@ class PlainOutput:
             view = view[os.write(self._fd, view):]
         self._size_bytes += len(data)
 
-    def finish(self, held: Sums, kinds: frozenset[str]) -> None:
+    def finish(self, held: Sums, kinds: frozenset[str], source: Path) -> None:
         self._close()
         size_bytes = self.path.stat().st_size
         if size_bytes != held.captured_bytes:
@@ -122,15 +137,27 @@ def open_output(name: str, plan: Plan, part_container: str, path: Path) -> Outpu
 
 def find_probe(plan: Plan, path: Path) -> ffmpeg.Probe | None:
     """What ffprobe says of a file; None when it cannot read it."""
-    try:
-        code, text = run("ffprobe", ffmpeg.probe_args(plan.ffprobe, path), PROBE_MAX_S)
-    except OSError as error:
-        raise AssemblyFailed(
-            f"ffprobe cannot be started ({plan.ffprobe}: {error.strerror}): it comes with FFmpeg"
-        ) from error
+    code, text = _ffprobe(ffmpeg.probe_args(plan.ffprobe, path), PROBE_MAX_S)
     if code != 0:
         log.warning("ffprobe of %s: %s", path, text[-300:])
     return ffmpeg.parse_probe(text) if code == 0 else None
+
+
+def count_packets(plan: Plan, path: Path, kind: str, part_container: str | None) -> int:
+    """Packets of a file's first stream of a kind; 0 when they cannot be counted."""
+    _, text = _ffprobe(
+        ffmpeg.count_args(plan.ffprobe, path, kind, part_container), COUNT_MAX_S)
+    counts = [int(line.strip(",")) for line in text.split() if line.strip(",").isdigit()]
+    return counts[-1] if counts else 0
+
+
+def _ffprobe(args: list[str], deadline_s: float) -> tuple[int | None, str]:
+    try:
+        return run("ffprobe", args, deadline_s)
+    except OSError as error:
+        raise AssemblyFailed(
+            f"ffprobe cannot be started ({args[0]}: {error.strerror}): it comes with FFmpeg"
+        ) from error
 
 
 def sync(path: Path) -> None:

@@ -45,15 +45,16 @@ class Channels:
 
     def change(self, channel_id: str, durable: bool = True, **changes: Any) -> Channel:
         """Set some columns; the channel as it is then. Raises ChannelNotFound."""
-        channel = self.get(channel_id)
-        changed = replace(channel, **changes)
-        assignments = ", ".join(f"{name} = ?" for name in changes)
-        values = tuple(_stored(name, getattr(changed, name)) for name in changes)
         with self._database.write(durable) as db:
-            if not db.execute(
-                f"UPDATE channels SET {assignments} WHERE id = ?", (*values, channel_id)
-            ).rowcount:
+            row = db.execute("SELECT * FROM channels WHERE id = ?", (channel_id,)).fetchone()
+            if row is None:
                 raise ChannelNotFound(channel_id)
+            changed = replace(_channel(row), **changes)
+            if changes:
+                assignments = ", ".join(f"{name} = ?" for name in changes)
+                values = tuple(_stored(name, value) for name, value in changes.items())
+                db.execute(
+                    f"UPDATE channels SET {assignments} WHERE id = ?", (*values, channel_id))
         return changed
 
     def delete(self, channel_id: str) -> None:

@@ -96,9 +96,10 @@ class Recordings:
                 raise Conflict(f"A recording that is {recording.status} cannot become {wanted}")
             values = _stored({**changes, **(
                 {"sums": asdict(changes["sums"])} if "sums" in changes else {})})
-            assignments = ", ".join(f"{name} = ?" for name in values)
-            db.execute(f"UPDATE recordings SET {assignments} WHERE id = ?",
-                       (*values.values(), recording_id))
+            if values:
+                assignments = ", ".join(f"{name} = ?" for name in values)
+                db.execute(f"UPDATE recordings SET {assignments} WHERE id = ?",
+                           (*values.values(), recording_id))
         return replace(recording, **changes)
 
     def find_gaps(self, recording_id: str) -> list[Gap]:

@@ -32,6 +32,8 @@ class Field:
 def body(request: Request, fields: Mapping[str, Field]) -> dict[str, Any]:
     """The checked JSON object of a request. Raises Invalid."""
     raw = request.get_data(cache=False)
+    if len(raw) < (request.content_length or 0):
+        raise Invalid([], "The JSON body broke off before its end")
     try:
         data = json.loads(raw or b"")
     except (ValueError, RecursionError) as error:

@@ -1,0 +1,211 @@
+"""FFmpeg dies, lies, is missing; files exist already: the capture is safe, the file is right."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from brlib import assembly
+from brlib.ledger import INDEX
+from brlib.models import Recording, RecordingStatus
+
+from .compare import assert_all_frames
+from .conftest import children
+from .engine import Engine
+from .media import ts_clips, video_frames
+from .origin import Origin
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assembly.assembly, "RETRY_S", (0.1,))
+
+
+def script(directory: Path, body: str) -> Path:
+    """A program that is called as FFmpeg; the real ffprobe stands beside it."""
+    directory.mkdir(exist_ok=True)
+    path = directory / "ffmpeg"
+    path.write_text("#!/bin/sh\n" + body)
+    path.chmod(0o755)
+    (directory / "ffprobe").symlink_to("/usr/bin/ffprobe")
+    return path
+
+
+def ffmpeg_pid() -> int:
+    """The one FFmpeg that runs, once it does."""
+    deadline_s, pause = time.monotonic() + 10, threading.Event()
+    while True:
+        found = [pid for pid in children()
+                 if b"ffmpeg" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]]
+        if found or time.monotonic() > deadline_s:
+            (pid,) = found
+            return pid
+        pause.wait(0.02)
+
+
+def record(one: Engine, origin: Origin, count: int = 6) -> str:
+    """A short broadcast, offered and ended; the recording's id."""
+    for clip in ts_clips(24)[:count]:
+        origin.add(clip)
+    one.add(origin.url, display_name="Channel")
+    recording_id: str = one.wait_segments(count).data["id"]
+    origin.end()
+    return recording_id
+
+
+def failed(one: Engine) -> Recording:
+    event = one.wait("processing_failed")
+    recording = one.recording(event.data["id"])
+    assert recording.status is RecordingStatus.FAILED
+    assert recording.error == event.data["error"]
+    return recording
+
+
+def test_ffmpeg_killed_while_recording_costs_nothing(engine: Callable[..., Engine]) -> None:
+    one = engine()
+    with Origin() as origin:
+        for clip in ts_clips(24)[:6]:
+            origin.add(clip)
+        one.add(origin.url)
+        one.wait_segments(6)
+        os.kill(ffmpeg_pid(), signal.SIGKILL)
+        for clip in ts_clips(24)[6:12]:
+            origin.add(clip)
+        one.wait_segments(12)
+        origin.end()
+        recording = one.wait_complete()
+    assert_all_frames(recording, origin.offered)
+
+
+@pytest.mark.parametrize(("body", "says"), [
+    ("cat > /dev/null; exit 1", "FFmpeg failed (1)"),
+    ("cat > /dev/null; for o; do :; done; echo garbage > \"$o\"", "ffprobe cannot read the file"),
+    ("cat > /dev/null; for o; do :; done; /usr/bin/ffmpeg -v error -f lavfi -i testsrc2=d=1:s=640x360 "
+     "-f lavfi -i sine=d=1 -f mp4 -y \"$o\"", "the file is 1.0 s long, the capture 3.0 s"),
+    ("cat > /dev/null; for o; do :; done; /usr/bin/ffmpeg -v error -f lavfi -i sine=d=9 "
+     "-f mp4 -y \"$o\"", "no video stream"),
+    ("exit 0", "FFmpeg ended early"),
+], ids=["fails", "garbage", "too short", "no picture", "reads nothing"])
+def test_a_file_that_is_not_right_never_gets_its_name(
+    body: str, says: str, engine: Callable[..., Engine], tmp_path: Path
+) -> None:
+    one = engine(ffmpeg_path=str(script(tmp_path / "bad", body)))
+    with Origin(window=0) as origin:
+        recording_id = record(one, origin, 24 if body == "exit 0" else 6)
+        recording = failed(one)
+    assert says in (recording.error or "")
+    assert recording.files == ()
+    assert (one.capture_directory(recording_id) / INDEX).exists()
+    output = one.service.settings.output_directory
+    assert [p for p in output.rglob("*") if p.is_file()] == []
+    one.close()
+    two = engine()
+    two.service.reprocess(recording_id)
+    assert_all_frames(two.wait_complete(), origin.offered)
+    assert not two.capture_directory(recording_id).exists()
+
+
+def test_ffmpeg_missing_says_what_to_do(engine: Callable[..., Engine]) -> None:
+    one = engine(ffmpeg_path="/nowhere/ffmpeg")
+    with Origin() as origin:
+        record(one, origin)
+        recording = failed(one)
+    assert "install it or set ffmpeg_path" in (recording.error or "")
+    assert any("FFmpeg is missing" in problem for problem in one.service.problems()[0])
+
+
+def test_files_of_one_name_are_numbered(engine: Callable[..., Engine]) -> None:
+    one = engine(filename_template="{channel}")
+    names = []
+    for _ in range(2):
+        with Origin() as origin:
+            record(one, origin)
+            names.append(Path(one.wait_complete().files[0]).name)
+    assert names == ["Channel.mp4", "Channel (2).mp4"]
+
+
+def test_skip_leaves_the_other_file_and_the_capture(engine: Callable[..., Engine]) -> None:
+    one = engine(filename_template="{channel}", when_file_exists="skip")
+    other = one.service.settings.output_directory / "Channel.mp4"
+    other.write_text("somebody else's")
+    with Origin() as origin:
+        recording_id = record(one, origin)
+        recording = failed(one)
+    assert "exists already" in (recording.error or "")
+    assert other.read_text() == "somebody else's"
+    assert one.capture_directory(recording_id).exists()
+
+
+def test_reprocess_replaces_its_own_file_only_by_a_proven_one(
+    engine: Callable[..., Engine], tmp_path: Path
+) -> None:
+    one = engine(capture_after="keep")
+    with Origin() as origin:
+        recording_id = record(one, origin)
+        (path,) = one.wait_complete().files
+    one.close()
+    two = engine(capture_after="keep", ffmpeg_path=str(
+        script(tmp_path / "bad", "cat > /dev/null; exit 1")))
+    two.service.reprocess(recording_id)
+    failed(two)
+    assert video_frames(Path(path)) == sum(o.frames for o in origin.offered)
+    two.close()
+    three = engine()
+    three.service.reprocess(recording_id)
+    assert three.wait_complete().files == (path,)
+
+
+def test_a_damaged_capture_at_start_fails_its_recording_and_nothing_else(
+    engine: Callable[..., Engine]
+) -> None:
+    one = engine()
+    with Origin() as origin:
+        for clip in ts_clips(24)[:6]:
+            origin.add(clip)
+        one.add(origin.url)
+        recording_id = one.wait_segments(6).data["id"]
+        one.close()
+        index = one.capture_directory(recording_id) / INDEX
+        index.write_bytes(b"\0" * 100)
+        two = engine()
+        two.wait("processing_failed", id=recording_id)
+        assert "begin like a playlist" in (two.recording(recording_id).error or "")
+        assert index.exists()
+        assert two.service.problems()[1] is False
+
+
+def test_a_recording_whose_channel_is_gone_is_finished(engine: Callable[..., Engine]) -> None:
+    one = engine()
+    with Origin() as origin:
+        for clip in ts_clips(24)[:6]:
+            origin.add(clip)
+        channel = one.add(origin.url)
+        one.wait_segments(6)
+        one.service.recorder.stop()
+        one.service.store.channels.delete(channel.id)
+        one.close()
+        two = engine()
+        assert_all_frames(two.wait_complete(), origin.offered)
+
+
+def test_segments_that_claim_more_than_they_hold_are_counted(
+    engine: Callable[..., Engine]
+) -> None:
+    """Packagers that round EXTINF up: the lengths differ, the frames do not."""
+    one = engine()
+    with Origin() as origin:
+        for clip in ts_clips(24)[:6]:
+            origin.add(replace(clip, duration_s=1.0))
+        one.add(origin.url)
+        one.wait_segments(6)
+        origin.end()
+        recording = one.wait_complete()
+    assert recording.sums.captured_s == 6.0
+    assert_all_frames(recording, origin.offered)
