@@ -26,7 +26,7 @@ from .errors import Conflict, Invalid, Problem, RecorderError, Unavailable
 from .events import EventBus
 from .models import Channel, Gap, Recording, RecordingStatus, new_id, utc_now
 from .platforms import Platform, all_platforms
-from .recorder import Outside, Over, Recorder
+from .recorder import ActiveRecording, Outside, Over, Recorder
 from .storage import Storage
 from .store import Store, open_store
 from .supervisor import Commands, Supervisor
@@ -247,15 +247,20 @@ class Service:
 
     def recording(self, recording_id: str) -> Recording:
         """As of this moment. Raises RecordingNotFound."""
+        active = self._find_running(recording_id)
+        return active.now() if active is not None else self.store.recordings.get(recording_id)
+
+    def _find_running(self, recording_id: str) -> ActiveRecording | None:
+        """The active recording behind an id, while it knows more than the store."""
         active = self.recorder.find(recording_id)
-        if active is not None and active.begun.is_set() and not active.finished.is_set():
-            return active.now()
-        return self.store.recordings.get(recording_id)
+        if active is not None and active.begun.is_set() and active.recording.active:
+            return active
+        return None
 
     def gaps(self, recording_id: str) -> list[Gap]:
         """Raises RecordingNotFound."""
-        active = self.recorder.find(recording_id)
-        if active is not None and active.begun.is_set() and not active.finished.is_set():
+        active = self._find_running(recording_id)
+        if active is not None:
             return active.gaps()
         self.store.recordings.get(recording_id)
         return self.store.recordings.find_gaps(recording_id)

@@ -92,7 +92,8 @@ def to_text(moment: datetime | None) -> str | None:
     """Times are stored as text of one fixed length, so that they sort."""
     if moment is None:
         return None
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime: its %Y does not pad years before 1000.
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def to_time(text: str | None) -> datetime | None:

@@ -11,6 +11,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, g
@@ -36,9 +37,8 @@ HEARD_AT_ONCE = 50
 READER_ENDS_MAX_S = 1.0
 MESSAGE_MAX_BYTES = 64 * 1024
 # A client that answers no ping is gone after at most two intervals.
-SERVER_OPTIONS: dict[str, Any] = {
-    "ping_interval": 20, "max_message_size": MESSAGE_MAX_BYTES, "thread_class": DaemonThread,
-}
+KEY_CHECKED_EVERY_S = 5.0
+INBOX_MAX = 200
 CLOSE_UNAUTHORIZED, CLOSE_SLOW, CLOSE_GOING_AWAY = 4401, 4408, 1001
 
 
@@ -59,6 +59,31 @@ class WholeSends:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
+
+
+class Inbox(list[Any]):
+    """What a client said and nobody heard yet, bounded: simple-websocket's reader takes the
+    error for a broken connection and ends."""
+
+    def append(self, message: Any) -> None:
+        if len(self) >= INBOX_MAX:
+            raise OSError("The client says more than anyone can hear")
+        super().append(message)
+
+
+def reader_of(target: Callable[[], None]) -> DaemonThread:
+    """The reader thread that simple-websocket is about to start; the one moment at which its
+    socket and its inbox can be replaced before anyone uses them."""
+    ws: Any = getattr(target, "__self__")
+    ws.input_buffer = Inbox()
+    ws.sock = WholeSends(ws.sock)
+    return DaemonThread(target)
+
+
+# A client that answers no ping is gone after at most two intervals.
+SERVER_OPTIONS: dict[str, Any] = {
+    "ping_interval": 20, "max_message_size": MESSAGE_MAX_BYTES, "thread_class": reader_of,
+}
 
 
 class Slots:
@@ -102,7 +127,6 @@ def make_routes() -> Blueprint:
     @Sock().route("/ws", bp=routes, endpoint="feed")  # type: ignore[untyped-decorator]
     def feed(ws: Any) -> None:
         try:
-            ws.sock = WholeSends(ws.sock)
             Client(ws, service()).run()
         except TimeoutError:
             log.info("A WebSocket client took nothing for too long and is let go")
@@ -132,6 +156,8 @@ class Client:
         self._engine = engine
         # None: every channel. The first `subscribe` narrows, further ones add.
         self._channels: set[str] | None = None
+        self._token = ""
+        self._key_checked_s = time.monotonic()
 
     def run(self) -> None:
         if not self._authenticate():
@@ -147,7 +173,11 @@ class Client:
                     self._close(CLOSE_SLOW, "You do not keep up with the events: reconnect")
                     return
                 self._hear()
+                self._check_key()
             self._close(CLOSE_GOING_AWAY, "The daemon stops")
+        except Unauthorized as error:
+            self._error(error.code, str(error))
+            self._close(CLOSE_UNAUTHORIZED, "Unauthorized")
         except ConnectionClosed:
             log.debug("A WebSocket client left")
         finally:
@@ -165,7 +195,8 @@ class Client:
             if given.get("type") != "auth" or not isinstance(given.get("token"), str):
                 raise Unauthorized(
                     'The first message must be {"type": "auth", "token": "br_…"}')
-            auth.by_token(self._engine.store, given["token"])
+            self._token = given["token"]
+            auth.by_token(self._engine.store, self._token)
         except (Unauthorized, ValueError) as error:
             self._error("UNAUTHORIZED", str(error))
             self._close(CLOSE_UNAUTHORIZED, "Unauthorized")
@@ -173,6 +204,12 @@ class Client:
         except ConnectionClosed:
             return False
         return True
+
+    def _check_key(self) -> None:
+        """A revoked key stops working here, too. Raises Unauthorized."""
+        if time.monotonic() - self._key_checked_s >= KEY_CHECKED_EVERY_S:
+            self._key_checked_s = time.monotonic()
+            auth.by_token(self._engine.store, self._token)
 
     def _state(self, seq: int) -> dict[str, Any]:
         engine = self._engine
