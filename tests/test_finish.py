@@ -67,9 +67,9 @@ def test_twenty_at_once(count: int, tmp_path: Path) -> None:
             origin.add(clips[0])
             engine.add(origin.url)
         plays = [origin.play(clips[1:], every_s=1.0) for origin in origins]
+        recordings = [engine.wait_complete(120) for _ in origins]
         for play in plays:
-            play.wait(120)
-        recordings = [engine.wait_complete(60) for _ in origins]
+            play.wait(5)
         by_channel = {r.channel_id: r for r in recordings}
         channels = engine.service.store.channels.find_all()
         for channel, origin in zip(channels, origins, strict=True):

@@ -1,0 +1,183 @@
+"""Platform `url` by itself: playlists, pages through a real plugin of streamlink, refusals.
+
+The page is Kick's, whose plugin needs two answers only; its hosts are rerouted to the
+origin by an adapter on the session, the plugin itself is untouched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
+from streamlink.session.session import Streamlink
+
+from brlib.errors import Invalid, PlatformError
+from brlib.models import Channel, utc_now
+from brlib.platforms import Sessions, UrlPlatform
+
+from .faults import Asked, Fault, Reply
+from .media import ts_clips
+from .origin import Origin
+
+
+class Reroute(HTTPAdapter):
+    """Sends everything to one loopback port, and says that it came from where it was asked."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        super().__init__()
+
+    def send(self, request: PreparedRequest, **options: Any) -> Response:  # type: ignore[override]
+        wanted = request.url or ""
+        parts = urlsplit(wanted)
+        request.url = f"http://127.0.0.1:{self._port}{parts.path}"
+        options["proxies"] = {}
+        response = super().send(request, **options)
+        request.url = response.url = wanted
+        return response
+
+
+class Rerouted(Sessions):
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self._port = port
+
+    def new(self) -> Streamlink:
+        session = super().new()
+        # Kick's plugin mounts an adapter of its own; the longer prefix wins.
+        for prefix in ("https://", "https://kick.com/api/"):
+            session.http.mount(prefix, Reroute(self._port))
+        return session
+
+
+class Api(Fault):
+    """Answers for kick.com's API."""
+
+    def __init__(self, status: int, data: Any) -> None:
+        self.status = status
+        self.data = data
+
+    def act(self, asked: Asked) -> Reply | None:
+        if not asked.path.endswith("/livestream"):
+            return None
+        return Reply(self.status, json.dumps({"data": self.data}).encode(), "application/json")
+
+
+LIVE = {"playback_url": "https://stream.example/master.m3u8?token=t", "id": 5,
+        "category": {"name": "Chess"}, "session_title": "Blitz"}
+
+
+def channel(url: str, quality: str = "source") -> Channel:
+    return Channel("ch_aaaaaaaaaaaa", "url", url, "x", url, quality, True, utc_now())
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with Origin() as one:
+        for clip in ts_clips(3):
+            one.add(clip)
+        yield one
+
+
+@pytest.fixture
+def platform(origin: Origin) -> Iterator[UrlPlatform]:
+    one = UrlPlatform(Rerouted(origin.port))
+    yield one
+    one.close()
+
+
+def test_a_page_that_a_plugin_knows(origin: Origin, platform: UrlPlatform) -> None:
+    origin.faults.append(Api(200, LIVE))
+    page = channel("https://kick.com/somebody", "720p")
+    broadcast = platform.check(page)
+    assert broadcast is not None
+    assert (broadcast.id, broadcast.title, broadcast.category) == ("5", "Blitz", "Chess")
+    opened = platform.open(page)
+    assert opened is not None
+    assert opened.quality == "720p"
+    assert opened.stream.url.endswith("/720p/live.m3u8")
+
+
+def test_a_page_whose_channel_is_offline(origin: Origin, platform: UrlPlatform) -> None:
+    origin.faults.append(Api(200, None))
+    page = channel("https://kick.com/somebody")
+    assert platform.check(page) is None
+    assert platform.open(page) is None
+
+
+def test_a_page_that_blocks_us_is_an_error_and_not_offline(
+    origin: Origin, platform: UrlPlatform, caplog: pytest.LogCaptureFixture
+) -> None:
+    origin.faults.append(Api(403, None))
+    with pytest.raises(PlatformError, match="403"):
+        platform.check(channel("https://kick.com/somebody"))
+    # The plugin logs an exception, whose frames hold the connection.
+    caplog.clear()
+
+
+def test_one_plugin_object_a_channel(origin: Origin, platform: UrlPlatform) -> None:
+    """Each leaves an atexit entry behind: making one a check would leak."""
+    origin.faults.append(Api(200, LIVE))
+    page = channel("https://kick.com/somebody")
+    platform.check(page)
+    kept = platform._keep(page).plugin
+    platform.check(page)
+    assert platform._keep(page).plugin is kept is not None
+
+
+@pytest.mark.parametrize("path", ["/live.m3u8", "/master.m3u8", "/moved.m3u8"])
+def test_a_playlist_is_live_until_it_says_otherwise(
+    path: str, origin: Origin, platform: UrlPlatform
+) -> None:
+    address = channel(origin.base_url + path)
+    broadcast = platform.check(address)
+    assert broadcast is not None and broadcast.edge is not None
+    assert broadcast.edge.startswith("2:")
+    origin.end()
+    assert platform.check(address) is None
+
+
+@pytest.mark.parametrize(("path", "says"), [
+    ("/page.html", "answers HTML, not a live stream"),
+    ("/empty.m3u8", "no segments"),
+])
+def test_what_is_no_stream_says_so(
+    path: str, says: str, origin: Origin, platform: UrlPlatform
+) -> None:
+    with pytest.raises(PlatformError, match=says):
+        platform.check(channel(origin.base_url + path))
+
+
+def test_gone_is_offline_and_broken_is_not(origin: Origin, platform: UrlPlatform) -> None:
+    assert platform.check(channel(origin.base_url + "/nothing.m3u8")) is None
+    address = channel(origin.url)
+    origin.go_away()
+    try:
+        with pytest.raises(PlatformError, match="cannot be reached"):
+            platform.check(address)
+    finally:
+        origin.come_back()
+    assert platform.check(address) is not None
+
+
+@pytest.mark.parametrize("name", [
+    "", "nonsense", "file:///etc/passwd", "rtmp://host/live", "javascript:alert(1)",
+    "http://", "http:///path", "http://host:port/", "http://a b/", "hls://http://host/x.m3u8",
+    "http://[::1/x.m3u8", "data:text/plain,x",
+])
+def test_addresses_that_are_none(name: str, platform: UrlPlatform) -> None:
+    with pytest.raises(Invalid) as refused:
+        platform.address(name)
+    assert refused.value.problems[0].field == "name"
+
+
+def test_a_name_for_people() -> None:
+    platform = UrlPlatform(Sessions())
+    address = platform.address(" https://user:secret@cdn.example/live/Main.m3u8?token=x ")
+    assert address.display_name == "cdn.example_live_Main"
+    assert address.url == "https://user:secret@cdn.example/live/Main.m3u8?token=x"
