@@ -22,6 +22,7 @@ from .models import Gap, Sums
 from .playlist import End, Entry, Hole, Note, Part, Segment, Synced
 
 INDEX = "index.m3u8"
+FIRST_LINE = b"#EXTM3U\n"
 RECENT_SEGMENTS = 512
 
 
@@ -134,7 +135,8 @@ def _index_bytes(directory: Path) -> bytes:
 
 
 def _check_begin(directory: Path, data: bytes) -> None:
-    if not data.startswith(b"#EXTM3U\n"):
+    # A reader may come while the very first line is being written.
+    if not FIRST_LINE.startswith(data[:len(FIRST_LINE)]):
         raise CaptureDamaged(f"{directory / INDEX} does not begin like a playlist")
 
 

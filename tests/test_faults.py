@@ -1,7 +1,7 @@
 """A bad line and a bad origin: every segment captured, none twice, every frame in the file.
 
 The schedule of the comparison with other recorders (2 s segments, 110 s of media) runs here
-at a quarter of its times, with the patience scaled alike; `-m long` runs it in full.
+at a fifth of its times, with the patience scaled alike; `-m long` runs it in full.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def origin_away(origin: Origin) -> None:
 
 
 SCENARIOS = [
-    Scenario("measured", measured(0.25), faults=schedule(0.25)),
+    Scenario("measured", measured(0.2), faults=schedule(0.2)),
     Scenario("away", origin_away),
     Scenario("trickle", steady(24), faults=(Trickle(every(5), tries=1, bytes_per_s=200),)),
     Scenario("old-playlist", steady(24), faults=(OldPlaylist(3.0, 5.5, age=7),)),
@@ -66,7 +66,7 @@ SCENARIOS = [
              (OldPlaylist(3.0, 5.5, age=7),)),
     Scenario("early", steady(24), faults=(Early(every(4), seconds=1.0),)),
     Scenario("html", steady(24), faults=(Html(every(6), tries=2),)),
-    Scenario("aes-faults", steady(24), {"encrypted": True}, schedule(0.25)),
+    Scenario("aes-faults", steady(24), {"encrypted": True}, schedule(0.2)),
     Scenario("short-window", steady(24), {"window": 4}, (Missing(every(5), tries=1),)),
 ]
 

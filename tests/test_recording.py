@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from brlib.errors import Conflict
 from brlib.models import Activity, ChannelStatus, EndReason, GapCause, SkipReason
 
 from .compare import assert_all_frames, assert_same, captured
-from .engine import Engine
+from .engine import FAST, Engine
 from .faults import ALWAYS, Missing
 from .media import stream_kinds, ts_clips, video_frames
 from .origin import Origin
@@ -119,7 +120,7 @@ def test_stop_recording_pauses_the_channel_until_told_otherwise(
 def test_a_segment_that_never_comes_is_a_gap_of_its_cause(
     engine: Callable[..., Engine]
 ) -> None:
-    one = engine(capture_after="keep")
+    one = engine(capture_after="keep", timeouts=replace(FAST, give_up_s=2.0))
     with Origin() as origin:
         origin.faults.append(Missing(lambda num: num in (3, 4, 9), tries=ALWAYS))
         filled(origin, 1)

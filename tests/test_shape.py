@@ -1,127 +1,27 @@
-"""Tests of brlib.mpegts, brlib.fmp4 and brlib.shape: ffmpeg makes the media, ffprobe judges."""
+"""Tests of brlib.shape: ffmpeg makes the media, ffprobe judges."""
 
-import json
+from __future__ import annotations
+
 import random
-import shutil
-import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from brlib import fmp4, mpegts
 from brlib.shape import Shape, alike, shape_of
 
-pytestmark = pytest.mark.skipif(
-    not shutil.which("ffmpeg") or not shutil.which("ffprobe"), reason="needs ffmpeg and ffprobe"
+from . import shapes_media
+from .shapes_media import (
+    AV, FILLER, LONG, MEDIA, PAT, X264, box, ffmpeg, packet, picture, probe, split_init,
 )
 
-X264 = "-c:v libx264 -preset ultrafast"
-X265 = "-c:v libx265 -preset ultrafast -x265-params log-level=none"
-FRAGMENTS = "-f mp4 -movflags +empty_moov+default_base_moof+frag_keyframe"
-SINE = "-f lavfi -i sine=duration=0.4:sample_rate=48000"
-
-
-def picture(size: str, frames: int = 5) -> str:
-    return f"-f lavfi -i testsrc2=size={size}:rate=25 -frames:v {frames}"
-
-
-# name: (ffmpeg arguments, container)
-MEDIA = {
-    "h264-small": (f"{picture('160x90')} {X264} -f mpegts", "ts"),
-    "h264-odd-crop": (f"{picture('162x94')} {X264} -f mpegts", "ts"),
-    "h264-1080": (f"{picture('1920x1080', 1)} {X264} -f mpegts", "ts"),
-    "h264-interlaced": (
-        f"{picture('720x576')} -c:v libx264 -profile:v high -flags +ilme+ildct "
-        "-x264-params tff=1 -f mpegts", "ts"),
-    "h264-interlaced-1080": (
-        f"{picture('1920x1080', 2)} -c:v libx264 -preset veryfast -flags +ilme+ildct "
-        "-x264-params tff=1 -f mpegts", "ts"),
-    "h264-scaling-lists": (
-        f"{picture('1280x720', 2)} -c:v libx264 -preset veryfast -profile:v high "
-        "-x264-params cqm=jvt -f mpegts", "ts"),
-    "h264-high10": (
-        f"{picture('320x180')} {X264} -pix_fmt yuv420p10le -profile:v high10 -f mpegts", "ts"),
-    "h264-422": (f"{picture('318x182')} {X264} -pix_fmt yuv422p -f mpegts", "ts"),
-    "h264-444-scaling-lists": (
-        f"{picture('319x181')} -c:v libx264 -preset veryfast -pix_fmt yuv444p "
-        "-x264-params cqm=jvt -f mpegts", "ts"),
-    "h264-gray": (f"{picture('162x90')} {X264} -pix_fmt gray -f mpegts", "ts"),
-    "h264-aac": (f"{picture('426x240')} {SINE} {X264} -c:a aac -f mpegts", "ts"),
-    "hevc": (f"{picture('642x362')} {X265} -f mpegts", "ts"),
-    "hevc-1080": (f"{picture('1920x1080', 1)} {X265} -f mpegts", "ts"),
-    "hevc-main10": (f"{picture('640x360')} {X265} -pix_fmt yuv420p10le -f mpegts", "ts"),
-    "hevc-sub-layers": (
-        f"{picture('640x360')} {X265}:temporal-layers=1 -f mpegts", "ts"),
-    "mpeg2video": (f"{picture('352x288')} -c:v mpeg2video -f mpegts", "ts"),
-    "mpeg2video-mp3": (
-        f"{picture('720x576')} {SINE} -c:v mpeg2video -c:a libmp3lame -f mpegts", "ts"),
-    "ts-aac": (f"{SINE} -c:a aac -f mpegts", "ts"),
-    "ts-ac3": (f"{SINE} -c:a ac3 -f mpegts", "ts"),
-    "ts-ac3-dvb": (f"{SINE} -c:a ac3 -mpegts_flags system_b -f mpegts", "ts"),
-    "ts-eac3": (f"{SINE} -c:a eac3 -f mpegts", "ts"),
-    "ts-eac3-dvb": (f"{SINE} -c:a eac3 -mpegts_flags system_b -f mpegts", "ts"),
-    "ts-opus": (f"{SINE} -c:a libopus -f mpegts", "ts"),
-    "mp4-h264-aac": (f"{picture('426x240')} {SINE} {X264} -c:a aac {FRAGMENTS}", "mp4"),
-    "mp4-hevc": (f"{picture('640x360')} {X265} -tag:v hvc1 {FRAGMENTS}", "mp4"),
-    "mp4-av1": (
-        f"{picture('160x90', 2)} -c:v libaom-av1 -cpu-used 8 -usage realtime {FRAGMENTS}", "mp4"),
-    "mp4-vp9": (f"{picture('160x90', 2)} -c:v libvpx-vp9 -deadline realtime {FRAGMENTS}", "mp4"),
-    "mp4-mp3": (f"{SINE} -c:a libmp3lame {FRAGMENTS}", "mp4"),
-    "mp4-ac3": (f"{SINE} -c:a ac3 {FRAGMENTS}+delay_moov", "mp4"),
-    "mp4-eac3": (f"{SINE} -c:a eac3 {FRAGMENTS}+delay_moov", "mp4"),
-    "mp4-opus": (f"{SINE} -c:a libopus {FRAGMENTS}", "mp4"),
-    "mp4-flac": (f"{SINE} -c:a flac -strict -2 {FRAGMENTS}", "mp4"),
-    "adts": (f"{SINE} -c:a aac -f adts", "aac"),
-    "mp3": (f"{SINE} -c:a libmp3lame -id3v2_version 0 -write_xing 0 -f mp3", "mp3"),
-    "mp3-tagged": (f"{SINE} -c:a libmp3lame -metadata title=x -f mp3", "mp3"),
-    "mp3-24k": (f"{SINE} -c:a libmp3lame -ar 24000 -write_xing 0 -f mp3", "mp3"),
-    "mp3-8k": (f"{SINE} -c:a libmp3lame -ar 8000 -write_xing 0 -f mp3", "mp3"),
-    "ac3": (f"{SINE} -c:a ac3 -f ac3", "ac3"),
-    "eac3": (f"{SINE} -c:a eac3 -f eac3", "ac3"),
-}
-
-
-def ffmpeg(arguments: str, target: Path) -> bool:
-    # ffmpeg wants every input before the output's options, -frames:v among them.
-    words = arguments.split()
-    inputs: list[str] = []
-    outputs: list[str] = []
-    while words:
-        take = inputs if words[:2] == ["-f", "lavfi"] else outputs
-        count = 4 if take is inputs else 1
-        take += words[:count]
-        words = words[count:]
-    done = subprocess.run(
-        ["ffmpeg", "-v", "error", "-y", *inputs, *outputs, str(target)], capture_output=True)
-    return done.returncode == 0
-
-
-def probe(path: Path, *arguments: str) -> dict[str, Any]:
-    found = subprocess.run(
-        ["ffprobe", "-v", "error", "-of", "json", *arguments, str(path)],
-        capture_output=True, check=True)
-    answer: dict[str, Any] = json.loads(found.stdout)
-    return answer
-
-
-def split_init(data: bytes) -> tuple[bytes, bytes]:
-    """Cut a fragmented MP4 file before its first moof."""
-    cut = data.index(b"moof") - 4
-    return data[:cut], data[cut:]
+pytestmark = shapes_media.NEEDS_FFMPEG
 
 
 @pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Every file of the table that this ffmpeg has the encoders for."""
-    folder = tmp_path_factory.mktemp("media")
-    made = {}
-    for name, (arguments, _container) in MEDIA.items():
-        path = folder / name
-        if ffmpeg(arguments, path):
-            made[name] = path
-    return made
+def media() -> dict[str, Path]:
+    return shapes_media.made()
 
 
 def measured(path: Path, container: str) -> Shape | None:
@@ -154,237 +54,6 @@ def test_the_table_is_made(media: dict[str, Path]) -> None:
     needed = {"h264-small", "h264-1080", "h264-interlaced", "h264-aac", "mpeg2video", "ts-aac",
               "mp4-h264-aac", "adts"}
     assert needed <= set(media)
-
-
-def test_tracks_agree_with_ffprobe(media: dict[str, Path]) -> None:
-    init, _segment = split_init(media["mp4-h264-aac"].read_bytes())
-    streams = probe(media["mp4-h264-aac"], "-show_streams")["streams"]
-    assert fmp4.tracks(init) == tuple(
-        fmp4.Track(
-            track_id=int(stream["id"], 16),
-            codec=stream["codec_name"],
-            timescale=int(stream["time_base"].split("/")[1]),
-            width=stream.get("width", 0),
-            height=stream.get("height", 0),
-        )
-        for stream in streams
-    )
-
-
-def test_pids_agree_with_ffprobe(media: dict[str, Path]) -> None:
-    streams = probe(media["h264-aac"], "-show_streams")["streams"]
-    found = mpegts.program(media["h264-aac"].read_bytes())
-    assert [(one.pid, one.codec) for one in found] == [
-        (int(stream["id"], 16), stream["codec_name"]) for stream in streams]
-
-
-def golomb(*numbers: int) -> str:
-    """ue(v) codes as a string of bits."""
-    codes = [f"{number + 1:b}" for number in numbers]
-    return "".join("0" * (len(code) - 1) + code for code in codes)
-
-
-def scaling_lists(count: int) -> str:
-    """Lists in turn absent, cut short by a next scale of 0, and spelled out."""
-    bits = ""
-    for index in range(count):
-        size = 16 if index < 6 else 64
-        # ue 16 is se -8: the first next scale is 0. ue 1 and 2 are se 1 and -1.
-        bits += ("0", "1" + golomb(16), "1" + golomb(*(1, 2) * (size // 2)))[index % 3]
-    return bits
-
-
-def nal_unit(kind: int, bits: str) -> bytes:
-    """A NAL unit with its start code, closed and escaped as H.264 7.4.1 demands."""
-    bits += "1"
-    bits += "0" * (-len(bits) % 8)
-    escaped = bytearray()
-    for byte in int("1" * 8 + bits, 2).to_bytes(len(bits) // 8 + 1, "big")[1:]:
-        if escaped[-2:] == b"\x00\x00" and byte < 4:
-            escaped.append(3)
-        escaped.append(byte)
-    return b"\x00\x00\x00\x01" + bytes((kind,)) + escaped
-
-
-# name: (profile, fields of the high profiles, order type, its fields, cropping, fields allowed)
-PARAMETER_SETS = {
-    "eight lists": (100, golomb(1, 0, 0) + "01" + scaling_lists(8), 0, golomb(4), "0", False),
-    "twelve lists": (244, golomb(3) + "0" + golomb(0, 0) + "01" + scaling_lists(12), 0,
-                     golomb(4), "1" + golomb(1, 2, 3, 4), False),
-    "4:2:2 fields": (122, golomb(2, 2, 2) + "00", 0, golomb(4), "1" + golomb(1, 2, 3, 4), True),
-    "order type 1": (66, "", 1, "0" + golomb(3, 5, 4, 9, 8, 7, 6), "1" + golomb(0, 1, 0, 2),
-                     False),
-    "order type 2": (77, "", 2, "", "1" + golomb(0, 1, 0, 2), True),
-    "escaped": (77, "", 1, "0" + golomb(2**26, 2**30, 1, 2**31 - 2), "0", False),
-}
-
-
-def parameter_set(
-    profile: int, high: str, order: int, order_fields: str, crop: str, fields: bool
-) -> bytes:
-    """An H.264 SPS of 40 by 23 macroblocks, or by 23 pairs where fields are allowed."""
-    return nal_unit(0x67, "".join((
-        f"{profile:08b}", "0" * 8, f"{51:08b}", golomb(0), high, golomb(0, order), order_fields,
-        golomb(1), "0", golomb(39, 22), "01" if fields else "1", "1", crop, "0")))
-
-
-def in_packets(pid: int, units: bytes) -> bytes:
-    pes = b"\x00\x00\x01\xE0\x00\x00\x80\x00\x00" + units
-    return b"".join(packet(pid, pes[at:at + 184], at == 0) for at in range(0, len(pes), 184))
-
-
-@pytest.mark.parametrize("name", PARAMETER_SETS)
-def test_parameter_sets_agree_with_ffprobe(name: str, tmp_path: Path) -> None:
-    """Sets no encoder here writes; ffprobe needs a picture set and a slice's head with them."""
-    _profile, _high, order, _order_fields, _crop, fields = PARAMETER_SETS[name]
-    unit = parameter_set(*PARAMETER_SETS[name])
-    pictures = nal_unit(0x68, "".join((
-        golomb(0, 0), "00", golomb(0, 0, 0), "000", golomb(0, 0, 0), "000")))
-    head = golomb(0, 7, 0) + "0000" + ("0" if fields else "") + golomb(0)
-    head += ("0" * 8, golomb(0), "")[order] + "00" + golomb(0)
-    raw = tmp_path / "frame.264"
-    raw.write_bytes(unit + pictures + nal_unit(0x65, head + "10" * 800))
-    (stream,) = probe(raw, "-f", "h264", "-show_streams")["streams"]
-    found = mpegts.picture_size(in_packets(256, unit + pictures), 256, "h264")
-    assert found == (stream["width"], stream["height"])
-
-
-def test_planes_apart_are_cropped_by_the_pixel() -> None:
-    """ffprobe refuses separate_colour_plane_flag, so H.264 7.4.2.1.1 is counted by hand."""
-    unit = parameter_set(244, golomb(3) + "1" + golomb(0, 0) + "00", 0, golomb(4),
-                         "1" + golomb(1, 2, 3, 4), False)
-    assert mpegts.picture_size(in_packets(256, unit), 256, "h264") == (637, 361)
-
-
-def test_decode_times_of_hls_segments(tmp_path: Path) -> None:
-    arguments = (
-        f"{picture('160x90', 75)} -f lavfi -i sine=duration=3 {X264} -g 25 -bf 0 -c:a aac "
-        "-f hls -hls_time 1 -hls_segment_type fmp4 -hls_list_size 0 "
-        f"-hls_segment_filename {tmp_path}/part%d.m4s")
-    assert ffmpeg(arguments, tmp_path / "list.m3u8")
-    init = (tmp_path / "init.mp4").read_bytes()
-    scales = {track.track_id: track.timescale for track in fmp4.tracks(init)}
-    begins = []
-    for number in range(3):
-        part = tmp_path / f"part{number}.m4s"
-        joined = tmp_path / f"joined{number}.mp4"
-        joined.write_bytes(init + part.read_bytes())
-        times = fmp4.decode_times(part.read_bytes())
-        assert set(times) == set(scales)
-        # The edit list would move ffprobe's times by the audio encoder's delay.
-        packets = probe(joined, "-ignore_editlist", "1", "-show_packets",
-                        "-select_streams", "v:0")["packets"]
-        assert times[1] == packets[0]["dts"]
-        begins.append({track: times[track] / scales[track] for track in times})
-    for number, begin in enumerate(begins):
-        assert begin[1] == pytest.approx(number, abs=0.01)
-        assert begin[2] == pytest.approx(number, abs=0.1)
-
-
-def box(kind: bytes, *content: bytes) -> bytes:
-    body = b"".join(content)
-    return (8 + len(body)).to_bytes(4, "big") + kind + body
-
-
-def traf(track: int, tfdt: bytes) -> bytes:
-    return box(b"traf", box(b"tfhd", bytes(4), track.to_bytes(4, "big")), tfdt)
-
-
-def tfdt(version: int, when: int) -> bytes:
-    return box(b"tfdt", bytes((version, 0, 0, 0)), when.to_bytes(8 if version else 4, "big"))
-
-
-LARGE_MDAT = (1).to_bytes(4, "big") + b"mdat" + (24).to_bytes(8, "big") + bytes(8)
-
-
-@pytest.mark.parametrize("segment, expected", [
-    (box(b"moof", traf(1, tfdt(0, 90000))), {1: 90000}),
-    (box(b"moof", traf(1, tfdt(1, 2**40))), {1: 2**40}),
-    (box(b"moof", traf(1, tfdt(0, 5)), traf(2, tfdt(1, 6))), {1: 5, 2: 6}),
-    (box(b"moof", traf(1, tfdt(0, 5))) + LARGE_MDAT + box(b"moof", traf(2, tfdt(0, 7)))
-     + box(b"moof", traf(1, tfdt(0, 8))), {1: 5, 2: 7}),
-    (box(b"moof", traf(1, b"")) + box(b"moof", traf(1, tfdt(0, 8))), {}),
-    (box(b"moof", traf(1, tfdt(1, 5)))[:-1], {}),
-    (box(b"moof", box(b"traf", tfdt(0, 5))), {}),
-    (bytes(4) + b"moof" + traf(3, tfdt(0, 9)), {3: 9}),
-    (bytes(3) + b"\x04mdat" + box(b"moof", traf(1, tfdt(0, 8))), {}),
-    (b"", {}),
-])
-def test_decode_times(segment: bytes, expected: dict[int, int]) -> None:
-    assert fmp4.decode_times(segment) == expected
-
-
-def packet(pid: int, payload: bytes, starts: bool = True, adaptation: int = -1) -> bytes:
-    """A TS packet; adaptation is the adaptation field's length, -1 for no such field."""
-    head = bytes((0x47, (0x40 if starts else 0) | pid >> 8, pid & 0xFF))
-    if adaptation < 0:
-        return (head + b"\x10" + payload).ljust(188, b"\xFF")
-    return (head + b"\x30" + bytes((adaptation,)) + bytes(adaptation) + payload).ljust(188, b"\xFF")
-
-
-def section(table: int, number: int, body: bytes, current: int = 1) -> bytes:
-    head = number.to_bytes(2, "big") + bytes((0xC0 | current, 0, 0))
-    return bytes((table,)) + (0xB000 | len(head + body) + 4).to_bytes(2, "big") + head + body + (
-        bytes(4))
-
-
-def pat(*programs: tuple[int, int]) -> bytes:
-    return section(0, 1, b"".join(
-        number.to_bytes(2, "big") + (0xE000 | pid).to_bytes(2, "big")
-        for number, pid in programs))
-
-
-def pmt(
-    number: int, *streams: tuple[int, int, bytes], info: bytes = b"", current: int = 1
-) -> bytes:
-    body = b"\xE1\x00" + (0xF000 | len(info)).to_bytes(2, "big") + info
-    for kind, pid, descriptors in streams:
-        body += bytes((kind,)) + (0xE000 | pid).to_bytes(2, "big")
-        body += (0xF000 | len(descriptors)).to_bytes(2, "big") + descriptors
-    return section(2, number, body, current)
-
-
-AV = pmt(1, (0x1B, 256, b""), (0x0F, 257, b""))
-OTHER = pmt(2, (0x24, 300, b""))
-LONG = pmt(1, (0x1B, 256, b"\x52\x01\x00" * 50), (0x15, 258, b""), (0x0F, 257, b"\x0A\x04eng\x00"),
-           info=b"\x25\x0F" + bytes(15))
-FILLER = packet(0x1FFF, b"")
-PAT = packet(0, b"\x00" + pat((1, 4096)))
-
-
-def registered(name: bytes) -> bytes:
-    return b"\x52\x01\x00\x05\x04" + name
-
-
-@pytest.mark.parametrize("data, codecs", [
-    (PAT + packet(4096, b"\x00" + AV), "h264 aac"),
-    (FILLER * 50 + packet(4096, b"\x00" + AV) + PAT, "h264 aac"),
-    (packet(0, b"\x00" + pat((0, 16), (1, 4096))) + packet(4096, b"\x00" + AV), "h264 aac"),
-    (packet(0, b"\x00" + pat((2, 32), (1, 4096))) + packet(4096, b"\x00" + AV)
-     + packet(32, b"\x00" + OTHER), "hevc"),
-    (PAT + packet(4096, b"\x00" + OTHER + AV), "h264 aac"),
-    (PAT + packet(4096, b"\x00" + AV, adaptation=100), "h264 aac"),
-    (PAT + packet(4096, b"\x05junk!" + AV), "h264 aac"),
-    (PAT + packet(4096, b"\x00" + LONG[:183]) + FILLER
-     + packet(4096, LONG[183:], starts=False), "h264 id3 aac"),
-    (PAT + packet(4096, b"\x00" + LONG[:183])
-     + packet(4096, bytes((len(LONG) - 183,)) + LONG[183:] + OTHER), "h264 id3 aac"),
-    (PAT + packet(4096, b"\x00" + LONG[:183]), ""),
-    (PAT + packet(4096, LONG[183:], starts=False) + packet(4096, b"\x00" + AV), "h264 aac"),
-    (PAT + packet(4096, b"\x00" + pmt(1, (0x24, 256, b""), current=0))
-     + packet(4096, b"\x00" + AV), "h264 aac"),
-    (PAT + packet(4096, b"\x00" + pmt(1, (0x06, 1, registered(b"Opus")),
-                                      (0x06, 2, registered(b"AV01")), (0x06, 3, b"\x6A\x00"),
-                                      (0x06, 4, b"\x7A\x01\x00"), (0x06, 5, b""))),
-     "opus av1 ac3 eac3 type-0x06"),
-    (PAT + packet(4096, b"\x00" + pmt(1, *((kind, kind, b"") for kind in (
-        0x01, 0x02, 0x03, 0x04, 0x11, 0x81, 0x87, 0x86, 0x10)))),
-     "mpeg2video mpeg2video mp3 mp3 aac_latm ac3 eac3 type-0x86 type-0x10"),
-    (PAT + b"\x00" + packet(4096, b"\x00" + AV), ""),
-    (FILLER * 2100 + PAT + packet(4096, b"\x00" + AV), ""),
-])
-def test_program(data: bytes, codecs: str) -> None:
-    assert " ".join(one.codec for one in mpegts.program(data)) == codecs
 
 
 def test_metadata_is_left_out() -> None:
@@ -467,20 +136,6 @@ def test_damage_raises_nothing(media: dict[str, Path], name: str) -> None:
             data[dice.randrange(len(data))] = dice.randrange(256)
         shape_of(bytes(data), bytes(data))
         fmp4.decode_times(bytes(data))
-
-
-def test_random_bytes_raise_nothing() -> None:
-    dice = random.Random(1)
-    for number in range(1000):
-        data = dice.randbytes(dice.randrange(2000))
-        shape_of(data, data)
-        fmp4.tracks(data)
-        fmp4.decode_times(data)
-        mpegts.program(data)
-        for codec in ("h264", "hevc", "mpeg2video"):
-            kind = {"h264": b"\x67", "hevc": b"\x42\x01", "mpeg2video": b"\xB3"}[codec]
-            pes = b"\x00\x00\x01\xE0\x00\x00\x80\x00\x00\x00\x00\x01" + kind + data[:170]
-            mpegts.picture_size(packet(256, pes), 256, codec)
 
 
 @pytest.mark.parametrize("text, kinds", [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -115,7 +116,7 @@ class Database:
         self._path = path
         self._write_lock = threading.Lock()
         self._writer = self._connect()
-        self._writer.execute("PRAGMA journal_mode = WAL")
+        self._use_wal()
         self._migrate()
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue(READERS)
         for _ in range(READERS):
@@ -128,6 +129,19 @@ class Database:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
+
+    def _use_wal(self) -> None:
+        """SQLite does not wait for the lock of another process that does the same, whatever
+        the busy timeout says."""
+        deadline_s = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                self._writer.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
+                    raise
+            time.sleep(0.02)
 
     def _migrate(self) -> None:
         """All in one transaction, the look at the version too: two processes may start at once

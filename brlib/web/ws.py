@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, g
 from flask_sock import Sock
 from simple_websocket import ConnectionClosed
 from wsproto.utilities import LocalProtocolError
 
 from .. import __version__
-from ..errors import ChannelNotFound, Unauthorized
+from ..errors import ChannelNotFound, Unauthorized, Unavailable
 from ..models import Event, iso
 from ..service import Service
 from ..workers import DaemonThread
@@ -110,13 +110,10 @@ def make_routes() -> Blueprint:
     slots = Slots()
 
     @routes.before_request
-    def cap() -> Response | None:
-        from .app import answer
+    def cap() -> None:
         if not slots.take(service().settings.max_websockets):
-            return answer("UNAVAILABLE", "There are as many WebSocket clients as max_websockets "
-                          "allows")
+            raise Unavailable("There are as many WebSocket clients as max_websockets allows")
         g.websocket_slot = slots
-        return None
 
     @routes.teardown_request
     def leave(_: BaseException | None) -> None:
