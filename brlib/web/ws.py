@@ -21,7 +21,7 @@ from wsproto.utilities import LocalProtocolError
 
 from .. import __version__
 from ..errors import ChannelNotFound, Unauthorized, Unavailable
-from ..models import Event, iso
+from ..models import Event, iso, utc_now
 from ..service import Service
 from ..workers import DaemonThread
 from . import auth, views
@@ -293,5 +293,4 @@ def envelope(event: Event) -> dict[str, Any]:
 
 
 def now() -> str:
-    from ..models import utc_now
     return str(iso(utc_now()))
