@@ -49,7 +49,8 @@ class Position:
 
     `recent` has the newest segments taken, by number; `end_date` is the program
     date-time at which the newest one ends; `idle_s` is the wall time since it was
-    taken; `fresh` until the first playlist after opening has been judged.
+    taken; `fresh` until the first playlist after opening has been judged; `committed` is
+    the newest number whose content is known.
     """
 
     expected: int
@@ -58,6 +59,7 @@ class Position:
     idle_s: float
     mean_s: float
     fresh: bool = False
+    committed: int = -1
 
 
 class Proof(Enum):
@@ -99,9 +101,11 @@ def judge(
     behind = listed[-1].num < position.expected - 1
     common = [segment for segment in listed if segment.num in position.recent]
     if common:
-        same = _same(position, common[-1], behind, proof)
+        new = listed[-1].num >= position.expected
+        same = _same(position, common[-1], behind, new, proof)
         if same is None:
-            return Judgement(Meaning.DOUBT, common[-1].num)
+            committed = [segment for segment in common if segment.num <= position.committed]
+            return Judgement(Meaning.DOUBT, (committed or common)[-1].num)
         if not same:
             return _renumbered(position, listed)
         return STALE if behind else _go_on(position, listed)
@@ -112,11 +116,13 @@ def judge(
     return _renumbered(position, listed)
 
 
-def _same(position: Position, theirs: Listed, behind: bool, proof: Proof) -> bool | None:
+def _same(
+    position: Position, theirs: Listed, behind: bool, new: bool, proof: Proof
+) -> bool | None:
     """Whether a segment under a number that we have is ours; None: ask for its content.
 
     An equal path proves it only while the playlist moves on under our eyes: restarted
-    encoders use the same names again. Another date under an equal path may be a clock
+    encoders use the same names again, and may have come as far as we were. Another date under an equal path may be a clock
     that drifts.
     """
     ours = position.recent[theirs.num]
@@ -129,7 +135,8 @@ def _same(position: Position, theirs: Listed, behind: bool, proof: Proof) -> boo
         return proof is Proof.SAME
     if redated:
         return None if proof is Proof.NOT_ASKED else False
-    if ours.path == theirs.path and not behind and not position.fresh:
+    watched = not position.fresh and (position.idle_s < UNPROVEN_STALE_S or not new)
+    if ours.path == theirs.path and not behind and watched:
         return True
     if proof is Proof.NOT_ASKED:
         return None
@@ -143,7 +150,8 @@ def _go_on(position: Position, listed: Sequence[Listed]) -> Judgement:
         return Judgement(Meaning.CONTINUE, position.expected)
     missed_s = missed * position.mean_s
     if first.date is not None and position.end_date is not None:
-        missed_s = max(0.0, (first.date - position.end_date).total_seconds())
+        by_date_s = (first.date - position.end_date).total_seconds()
+        missed_s = by_date_s if by_date_s > 0 else missed_s
     return Judgement(Meaning.CONTINUE, first.num, missed, missed_s)
 
 
@@ -162,7 +170,7 @@ def _renumbered(position: Position, listed: Sequence[Listed]) -> Judgement:
     """Where to start in a new numbering: by date behind the last segment, else at the
     first (what we have already is then dropped by its content)."""
     if position.end_date is None or listed[0].date is None:
-        return Judgement(Meaning.RENUMBERED, listed[0].num)
+        return _renumbered_undated(position, listed)
     for segment in listed:
         if segment.date is None:
             return Judgement(Meaning.RENUMBERED, segment.num)
@@ -174,3 +182,12 @@ def _renumbered(position: Position, listed: Sequence[Listed]) -> Judgement:
     if position.idle_s < DATED_STALE_S:
         return STALE
     return Judgement(Meaning.RENUMBERED, listed[0].num)
+
+
+def _renumbered_undated(position: Position, listed: Sequence[Listed]) -> Judgement:
+    """From the first: what is here already is told by its content. What was missed in an
+    absence only the clock can tell."""
+    missed_s = position.idle_s - sum(segment.duration_s for segment in listed)
+    if not position.fresh or missed_s < position.mean_s:
+        missed_s = 0.0
+    return Judgement(Meaning.RENUMBERED, listed[0].num, 0, missed_s)

@@ -10,108 +10,18 @@ digests of what stands below it.
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from hashlib import blake2b
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from . import playlist
 from .errors import CaptureDamaged
-from .models import Gap, Sums
 from .playlist import End, Entry, Hole, Note, Part, Segment, Synced
+from .tally import Tally, digest_of
 
 INDEX = "index.m3u8"
 FIRST_LINE = b"#EXTM3U\n"
-RECENT_SEGMENTS = 512
-
-
-def digest_of(body: bytes) -> str:
-    """16 hex digits that tell one segment from another (BLAKE2b, 64 bits)."""
-    return blake2b(body, digest_size=8).hexdigest()
-
-
-@dataclass
-class Tally:
-    """What the entries so far add up to. The same sums live, after a crash, and later."""
-
-    sums: Sums = Sums()
-    by_part: dict[str, Sums] = field(default_factory=dict)
-    part: Part | None = None
-    part_bytes: int = 0
-    last: Segment | None = None
-    expected: int = -1
-    epoch: int = 0
-    recent: OrderedDict[str, Segment] = field(default_factory=OrderedDict)
-    gaps: list[Gap] = field(default_factory=list)
-    notes: dict[str, str] = field(default_factory=dict)
-    first_taken_at: datetime | None = None
-    max_duration_s: float = 0.0
-    ended: bool = False
-
-    def add(self, entry: Entry) -> None:
-        match entry:
-            case Segment():
-                self._add_segment(entry)
-            case Part():
-                self.part, self.part_bytes = entry, entry.init_bytes
-                self.by_part[entry.file] = Sums(captured_bytes=entry.init_bytes)
-                self.sums = replace(
-                    self.sums, parts=self.sums.parts + 1,
-                    captured_bytes=self.sums.captured_bytes + entry.init_bytes,
-                )
-            case Hole():
-                self._add_gap(entry.gap)
-                self.expected, self.epoch = entry.next_num, entry.epoch
-            case Note():
-                self.notes[entry.key] = entry.value
-            case End():
-                self.ended = True
-
-    def _add_segment(self, entry: Segment) -> None:
-        self.sums = _plus(self.sums, entry)
-        self.by_part[entry.file] = _plus(self.by_part[entry.file], entry)
-        self.part_bytes = entry.offset + entry.size_bytes
-        self.last = entry
-        self.expected, self.epoch = entry.num + 1, entry.epoch
-        self.first_taken_at = self.first_taken_at or entry.taken_at
-        self.max_duration_s = max(self.max_duration_s, entry.duration_s)
-        self.recent[entry.digest] = entry
-        self.recent.move_to_end(entry.digest)
-        if len(self.recent) > RECENT_SEGMENTS:
-            self.recent.popitem(last=False)
-
-    def _add_gap(self, gap: Gap) -> None:
-        """One stretch of one cause is one gap, in however many lines it was noted."""
-        if self.gaps and (before := self.gaps[-1]).cause == gap.cause and (
-                before.offset_s == gap.offset_s):
-            self.gaps[-1] = replace(
-                before, duration_s=before.duration_s + gap.duration_s,
-                segments=before.segments + gap.segments)
-        else:
-            self.gaps.append(gap)
-        self.sums = replace(
-            self.sums, gaps=len(self.gaps), gap_s=self.sums.gap_s + gap.duration_s)
-
-    @property
-    def mean_s(self) -> float:
-        return self.sums.captured_s / self.sums.segments if self.sums.segments else 0.0
-
-    @property
-    def end_date(self) -> datetime | None:
-        """Program date-time at which the newest segment ends, where the source gives one."""
-        if self.last is None or self.last.date is None:
-            return None
-        return self.last.date + timedelta(seconds=self.last.duration_s)
-
-
-def _plus(sums: Sums, entry: Segment) -> Sums:
-    return replace(
-        sums,
-        segments=sums.segments + 1,
-        captured_bytes=sums.captured_bytes + entry.size_bytes,
-        captured_s=sums.captured_s + entry.duration_s,
-    )
+SYNCED_LINE = b"\n" + playlist.SYNCED.encode() + b"\n"
 
 
 def read(directory: Path) -> Tally:
@@ -157,16 +67,28 @@ class Ledger:
     def create(cls, directory: Path, target_duration_s: int) -> Ledger:
         """A new capture. Raises FileExistsError when the directory is there already."""
         directory.mkdir(parents=True)
-        fd = _open_append(directory / INDEX)
-        _write_all(fd, playlist.header(target_duration_s).encode())
-        os.fsync(fd)
-        _sync_directory(directory)
-        _sync_directory(directory.parent)
+        fd = -1
+        try:
+            fd = _open_append(directory / INDEX)
+            _write_all(fd, playlist.header(target_duration_s).encode())
+            os.fsync(fd)
+            _sync_directory(directory)
+            _sync_directory(directory.parent)
+        except OSError:
+            # Nothing was captured: the next try begins with nothing, too.
+            if fd >= 0:
+                os.close(fd)
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
         return cls(directory, Tally(), fd)
 
     @classmethod
     def recover(cls, directory: Path) -> Ledger:
-        """An existing capture, cut back to its last whole entry. Raises CaptureDamaged."""
+        """An existing capture, cut back to its last whole entry.
+
+        Raises CaptureDamaged, with nothing changed, when something is wrong above the last
+        sync: that is no crash's doing, and what follows it is not ours to cut.
+        """
         tally, index_end = _trusted(directory)
         os.truncate(directory / INDEX, index_end)
         for path in sorted(directory.glob("[0-9]*.*")):
@@ -186,12 +108,16 @@ class Ledger:
             _write_all(fd, init)
             os.fdatasync(fd)
             _sync_directory(self.directory)
+            if self._media_fd is not None:
+                # The next `sync()` vouches for the old part, too, and cannot reach it then.
+                os.fdatasync(self._media_fd)
             self._append(Part(name, shape, len(init), digest_of(init) if init else ""))
         except OSError:
             os.close(fd)
             raise
-        self._close_media()
-        self._media_fd = fd
+        old, self._media_fd = self._media_fd, fd
+        if old is not None:
+            os.close(old)
 
     def append_segment(self, body: bytes, facts: Segment) -> Segment:
         """Commit a segment: its bytes, then its line. `facts` lacks only its place.
@@ -256,13 +182,9 @@ class Ledger:
             return file.read(entry.size_bytes)
 
     def _close_media(self) -> None:
-        """The next `sync()` vouches for this part, too, and no longer has its descriptor."""
-        if self._media_fd is not None:
-            fd, self._media_fd = self._media_fd, None
-            try:
-                os.fdatasync(fd)
-            finally:
-                os.close(fd)
+        fd, self._media_fd = self._media_fd, None
+        if fd is not None:
+            os.close(fd)
 
 
 def _trusted(directory: Path) -> tuple[Tally, int]:
@@ -273,8 +195,15 @@ def _trusted(directory: Path) -> tuple[Tally, int]:
     sizes = {p.name: p.stat().st_size for p in directory.glob("[0-9]*.*")}
     tally = Tally()
     index_end = _header_end(directory, data)
+    readable_end = found[-1].end if found else index_end
+    if data.find(SYNCED_LINE, readable_end - 1) >= 0:
+        raise CaptureDamaged(
+            f"{directory / INDEX} cannot be read at byte {readable_end}, and more follows")
     for position, item in enumerate(found):
         if not _borne_out(directory, item.entry, sizes, verify=position > synced):
+            if position < synced:
+                raise CaptureDamaged(
+                    f"{directory} no longer holds all that was synced (entry {position + 1})")
             break
         if isinstance(item.entry, End):
             break
@@ -315,6 +244,10 @@ class Follower:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._offset = 0
+
+    def rest_bytes(self) -> int:
+        """Bytes of the index that are no whole entries (yet)."""
+        return (self.directory / INDEX).stat().st_size - self._offset
 
     def news(self) -> list[Entry]:
         """The entries since the last call. Raises CaptureDamaged when the index is gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -132,8 +133,9 @@ UNDATED = [
                  id="resumed"),
     pytest.param(position(0, 9, fresh=True), window(5, 12, name="b"), 9, go_on(10), anew(5),
                  go_on(10), id="resumed, other names"),
-    pytest.param(position(0, 9, fresh=True, idle_s=LONG_S), window(3, 9), 9, go_on(10), anew(3),
-                 go_on(10), id="resumed, nothing new"),
+    pytest.param(position(0, 9, fresh=True, idle_s=LONG_S), window(3, 9), 9, go_on(10),
+                 replace(anew(3), missed_s=LONG_S - 7 * LENGTH_S), go_on(10),
+                 id="resumed, nothing new"),
     pytest.param(position(0, 9), window(5, 12, name="b"), 9, go_on(10), anew(5), go_on(10),
                  id="other names"),
     pytest.param(position(0, 9), window(0, 6), 6, STALE, anew(0), STALE, id="older playlist"),

@@ -21,6 +21,7 @@ LAYERS = (
     ("__init__", "errors"),
     ("models", "mpegts", "fmp4"),
     ("rules", "quality", "naming", "ffmpeg", "continuity", "playlist", "shape"),
+    ("tally",),
     ("config", "log", "store", "events", "workers", "ledger"),
     ("platforms",),
     ("capture", "assembly", "supervisor", "recorder", "storage"),

@@ -13,9 +13,10 @@ import pytest
 
 from brlib import ledger as ledgers
 from brlib.errors import CaptureDamaged
-from brlib.ledger import INDEX, RECENT_SEGMENTS, Follower, Ledger, digest_of, read
+from brlib.ledger import INDEX, Follower, Ledger, read
 from brlib.models import Gap, GapCause
 from brlib.playlist import End, Entry, Hole, Note, Part, Segment, Synced, lines
+from brlib.tally import RECENT_SEGMENTS, digest_of
 
 from .media import fmp4_clips, ts_clips, video_frames
 from .test_playlist import MOMENT, segment

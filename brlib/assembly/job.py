@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import naming
-from ..ledger import Follower, Tally
+from ..ledger import Follower
 from ..models import Recording
 from ..playlist import Entry, Part, Segment
 from ..shape import Shape
+from ..tally import Tally
 from .base import AssemblyFailed, Plan
 from .output import Output, open_output
 

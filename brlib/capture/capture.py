@@ -18,10 +18,11 @@ from typing import Any
 
 from .. import fmp4
 from ..continuity import Listed, Position
-from ..ledger import Ledger, Tally, digest_of
+from ..ledger import Ledger
 from ..models import Gap, GapCause, Sums, utc_now
 from ..playlist import End, Hole, Note, Segment
 from ..shape import Shape, alike, shape_of
+from ..tally import Tally, digest_of
 from .base import Missed, Source, Timeouts
 from .session import Session, Start
 
@@ -49,7 +50,7 @@ class Capture:
 
     def __init__(
         self, name: str, ledger: Ledger, *, on_news: Callable[[], None],
-        timeouts: Timeouts = Timeouts(), recovered: bool = False,
+        timeouts: Timeouts = Timeouts(),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -62,7 +63,6 @@ class Capture:
         self._lock = threading.Lock()
         self._closed = False
         self._synced_s = clock()
-        self._break: GapCause | None = GapCause.DAEMON_DOWN if recovered else None
         self._committed_s = clock() - self._wall_idle_s()
         self._timeline: Timeline | None = None
         self._missed_since_s = 0.0
@@ -78,7 +78,7 @@ class Capture:
     @classmethod
     def recover(cls, name: str, directory: Path, **options: Any) -> Capture:
         """Go on with what a stopped or crashed daemon left. Raises CaptureDamaged, OSError."""
-        return cls(name, Ledger.recover(directory), recovered=True, **options)
+        return cls(name, Ledger.recover(directory), **options)
 
     def open(self, stream: Any, cause: GapCause | None = None, at_edge: bool = False) -> Session:
         """Read a stream on from where the capture stands.
@@ -88,8 +88,7 @@ class Capture:
         """
         with self._lock:
             tally = self._ledger.tally
-            start = Start(self._position(tally), tally.epoch, cause or self._break, at_edge)
-            self._break = None
+            start = Start(self._position(tally), tally.epoch, cause, at_edge)
         session = Session(self._name, self, start, self._timeouts, self._on_news)
         session.open(stream)
         return session
@@ -152,7 +151,7 @@ class Capture:
             for s in tally.recent.values() if s.epoch == tally.epoch
         }
         return Position(tally.expected, recent, tally.end_date, self.idle_s, tally.mean_s,
-                        fresh=True)
+                        fresh=True, committed=tally.last.num)
 
     # The session's side: `Committer`.
 
@@ -195,6 +194,10 @@ class Capture:
 
     def has(self, body: bytes) -> bool:
         return digest_of(body) in self._ledger.tally.recent
+
+    def ends_with(self, body: bytes) -> bool:
+        last = self._ledger.tally.last
+        return last is not None and last.digest == digest_of(body)
 
     def digest(self, num: int, epoch: int) -> str | None:
         with self._lock:

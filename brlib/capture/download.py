@@ -23,6 +23,8 @@ from ..models import GapCause
 from .base import Timeouts
 
 CHUNK_BYTES = 256 * 1024
+# Ten seconds of 200 Mbit/s: no segment, but a stream that never ends.
+BODY_MAX_BYTES = 256 * 1024 * 1024
 # An origin may be away for days: waits stop doubling long before a float overflows.
 DOUBLINGS_MAX = 10
 
@@ -133,9 +135,12 @@ def patient(
 def _read(response: Response, deadline_s: float, closed: threading.Event) -> bytes:
     # read1 returns what one recv brought: read() would wait for a full chunk and a
     # trickling line would never come to the deadline.
-    chunks = []
+    chunks, size_bytes = [], 0
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         chunks.append(chunk)
+        size_bytes += len(chunk)
+        if size_bytes > BODY_MAX_BYTES:
+            raise Bad(f"more than {BODY_MAX_BYTES} bytes and no end")
         if closed.is_set():
             raise Aborted
         if time.monotonic() > deadline_s:
@@ -158,6 +163,13 @@ def whole(expected_range: str | None, encrypted: bool) -> Callable[[Response, by
         return body
 
     return accept
+
+
+def aes_key(response: Response, body: bytes) -> bytes:
+    """An `accept` for AES-128 keys (RFC 8216 4.3.2.4: 16 octets)."""
+    if len(body) != 16:
+        raise Bad(f"a key of {len(body)} bytes instead of 16")
+    return body
 
 
 def _ranged(response: Response, body: bytes, expected: str) -> bytes:

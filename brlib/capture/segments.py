@@ -14,13 +14,13 @@ from collections import OrderedDict
 from typing import Any, Protocol
 
 from streamlink.exceptions import StreamError
-from streamlink.stream.hls.segment import ByteRange
+from streamlink.stream.hls.segment import ByteRange, Key
 
 from ..continuity import Judgement, Meaning
 from ..models import GapCause
 from .base import Timeouts
 from .download import (
-    Aborted, Bad, Body, Missing, OriginHealth, cause_of, patient, request_range, whole,
+    Aborted, Bad, Body, Missing, OriginHealth, aes_key, cause_of, patient, request_range, whole,
 )
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 # The queue holds playlist entries; how many bytes wait for their turn is bounded by
 # the sink's room. A short queue would stop playlist reloads while its head is retried.
 QUEUED_SEGMENTS = 2000
-KEPT_INITS = 8
+KEPT_SHARED = 16
 
 
 class Filtered:
@@ -36,10 +36,14 @@ class Filtered:
 
 
 class Fetched:
-    def __init__(self, body: Body, init: Body | None, init_key: Any) -> None:
-        self.body = body
-        self.init = init
-        self.init_key = init_key
+    """A segment with what it needs: its init section and the keys by address."""
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        self.body = Body(b"")
+        self.init: Body | None = None
+        self.init_key: Any = None
+        self.keys: dict[str, bytes] = {}
 
 
 class Sink(Protocol):
@@ -50,7 +54,7 @@ class Sink(Protocol):
     origin: OriginHealth
 
     def judge(self, segments: list[Any], endlist: bool, fetch: Any) -> Judgement: ...
-    def queued(self, segment: Any) -> None: ...
+    def queued(self, segment: Any) -> int: ...
     def wait_room(self, segment: Any) -> None: ...
     def waits(self, segment: Any, size_bytes: int) -> None: ...
     def commit(self, segment: Any, body: bytes, init: bytes | None) -> None: ...
@@ -98,57 +102,87 @@ class WriterMixin:
     executor: Any
     closed: bool
 
+    # streamlink's: the key that its decryptor uses, and the address it came from.
+    key_data: bytes
+    key_uri: str | None
+    key_uri_override: str | None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, size=QUEUED_SEGMENTS, **kwargs)  # type: ignore[call-arg]
-        self._inits: OrderedDict[Any, Body] = OrderedDict()
+        self._kept: OrderedDict[Any, Body] = OrderedDict()
+        self._generation = 0
+        self._epoch = 0
         self._plain_init: tuple[Any, bytes] | None = None
 
     def put(self, segment: Any) -> None:
         if segment is None:
             super().put(None)  # type: ignore[misc]
         elif not self.closed:
-            self.sink.queued(segment)
-            future = self.executor.submit(self.fetch, segment)
+            epoch = self.sink.queued(segment)
+            if segment.discontinuity or epoch != self._epoch:
+                self._generation += 1
+            self._epoch = epoch
+            future = self.executor.submit(self._fetch_safely, segment, self._generation)
             self.queue(segment, future, False)  # type: ignore[attr-defined]
 
-    def fetch(self, segment: Any) -> Fetched | Missing | Filtered | Aborted:
+    def _fetch_safely(
+        self, segment: Any, generation: int
+    ) -> Fetched | Missing | Filtered | Aborted:
         try:
-            return self._fetch_whole(segment)
+            return self._fetch_whole(segment, generation)
         except Aborted as aborted:
             return aborted
         except Exception as error:  # would otherwise vanish in a future
             log.exception("Fetching segment %s failed", segment.num)
             return Missing(GapCause.SOURCE, repr(error))
 
-    def _fetch_whole(self, segment: Any) -> Fetched | Missing | Filtered:
+    def _fetch_whole(self, segment: Any, generation: int) -> Fetched | Missing | Filtered:
         if self.should_filter_segment(segment):  # type: ignore[attr-defined]
             return Filtered()
         self.sink.wait_room(segment)
-        init, key = None, None
+        fetched = Fetched(generation)
         if segment.map is not None:
-            key = (segment.map.uri, segment.map.byterange)
-            got = self._inits.get(key) or self._download(segment, segment.map, is_map=True)
+            fetched.init_key = (generation, segment.map.uri, segment.map.byterange)
+            init = self._shared(fetched.init_key, segment, segment.map)
+            if isinstance(init, Missing):
+                return init
+            fetched.init = init
+        for key in {k.uri: k for k in _keys(segment)}.values():
+            got = self._shared((generation, key.uri), segment, key)
             if isinstance(got, Missing):
                 return got
-            init = self._inits[key] = got
-            if len(self._inits) > KEPT_INITS:
-                self._inits.popitem(last=False)
-        body = self._download(segment, segment, is_map=False)
+            fetched.keys[key.uri] = got.content
+        body = self._download(segment, segment)
         if isinstance(body, Missing):
             return body
+        fetched.body = body
         self.sink.waits(segment, len(body.content))
-        return Fetched(body, init, key)
+        return fetched
 
-    def _download(self, segment: Any, what: Any, is_map: bool) -> Body | Missing:
-        params = self.create_request_params(  # type: ignore[attr-defined]
-            segment.num, what, is_map)
-        encrypted = what.key is not None and what.key.method != "NONE"
+    def _shared(self, name: Any, segment: Any, what: Any) -> Body | Missing:
+        """An init section or a key, which many segments have in common. A new generation
+        (a discontinuity, a new numbering) may have others at the same address."""
+        got = self._kept.get(name) or self._download(segment, what)
+        if isinstance(got, Body):
+            self._kept[name] = got
+            if len(self._kept) > KEPT_SHARED:
+                self._kept.popitem(last=False)
+        return got
+
+    def _download(self, segment: Any, what: Any) -> Body | Missing:
+        """`what` is the segment itself, its map or its key."""
+        params: dict[str, Any]
+        if isinstance(what, Key):
+            params, accept = dict(self.reader.request_params), aes_key
+        else:
+            params = self.create_request_params(  # type: ignore[attr-defined]
+                segment.num, what, what is not segment)
+            accept = whole(request_range(params), _encrypted(what.key))
         return patient(
             lambda timeout: self.session.http.get(
                 what.uri, stream=True, timeout=timeout, exception=StreamError,
                 raise_for_status=False, **params),
-            whole(request_range(params), encrypted),
-            self.sink.timeouts, self.sink.origin, self.sink.closed,
+            accept, self.sink.timeouts, self.sink.origin, self.sink.closed,
         )
 
     def write(self, segment: Any, result: Any, *data: Any) -> None:
@@ -161,7 +195,7 @@ class WriterMixin:
                 self.sink.lost(segment, GapCause.AD, "an ad")
             case Fetched():
                 init = self._init_of(segment, result)
-                body = self._plain(segment, result.body, is_map=False)
+                body = self._plain(segment, result, is_map=False)
                 if self.closed:
                     return
                 if body and (init or result.init is None):
@@ -173,14 +207,19 @@ class WriterMixin:
         if result.init is None:
             return None
         if self._plain_init is None or self._plain_init[0] != result.init_key:
-            plain = self._plain(segment, result.init, is_map=True)
+            plain = self._plain(segment, result, is_map=True)
             self._plain_init = (result.init_key, plain)
         return self._plain_init[1]
 
-    def _plain(self, segment: Any, body: Body, is_map: bool) -> bytes:
-        """The bytes as streamlink would give them to a player: decrypted."""
+    def _plain(self, segment: Any, result: Fetched, is_map: bool) -> bytes:
+        """The bytes as streamlink would give them to a player: decrypted, with the key that
+        was fetched (and retried) with the segment; streamlink would close at its first failure."""
+        key = segment.map.key if is_map else segment.key
+        if _encrypted(key) and not self.key_uri_override and key.uri in result.keys:
+            self.key_uri, self.key_data = key.uri, result.keys[key.uri]
         self.reader.buffer.take()
-        super().write(segment, body, is_map)  # type: ignore[misc]
+        super().write(  # type: ignore[misc]
+            segment, result.init if is_map else result.body, is_map)
         taken: bytes = self.reader.buffer.take()
         return taken
 
@@ -209,9 +248,14 @@ class WorkerMixin:
     def reload(self) -> None:
         try:
             super().reload()  # type: ignore[misc]
-        except Exception as error:
+        except StreamError as error:
             self.sink.reload_failed(error)
             raise
+        except Exception as error:
+            # What its parser cannot take (a number out of all bounds) is a bad playlist,
+            # to be loaded again, not the end of its thread.
+            self.sink.reload_failed(error)
+            raise StreamError(f"The playlist cannot be read: {error!r}") from error
         self.sink.reloaded(self.playlist_targetduration)
 
     def process_segments(self, playlist: Any) -> None:
@@ -227,7 +271,7 @@ class WorkerMixin:
 
     def _fetch_digestible(self, segment: Any) -> bytes | None:
         """The plain bytes of a listed segment for comparison; None when they cannot be had."""
-        if segment.key is not None and segment.key.method != "NONE":
+        if _encrypted(segment.key):
             return None
         limits = self.sink.timeouts
         params = self.writer.create_request_params(segment.num, segment, False)
@@ -253,6 +297,16 @@ class WorkerMixin:
             self.sink.worker_done(error)
             if error is not None:
                 self.writer.put(None)
+
+
+def _encrypted(key: Any) -> bool:
+    return key is not None and key.method != "NONE"
+
+
+def _keys(segment: Any) -> list[Any]:
+    """The keys with an address that a segment and its init section need."""
+    found = [segment.key] + ([segment.map.key] if segment.map is not None else [])
+    return [key for key in found if _encrypted(key) and key.uri]
 
 
 def set_offsets(segments: list[Any]) -> None:

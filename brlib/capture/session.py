@@ -13,11 +13,12 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 from ..continuity import Judgement, Listed, Meaning, Position, Proof, judge, path_hash
-from ..ledger import RECENT_SEGMENTS, digest_of
 from ..models import GapCause, SessionEnd
+from ..tally import RECENT_SEGMENTS, digest_of
 from .base import Committer, Missed, Source, Timeouts
 from .download import OriginHealth, cause_of
 from .segments import open_reader
@@ -25,6 +26,7 @@ from .segments import open_reader
 log = logging.getLogger(__name__)
 
 WAITING_BYTES = 32 * 1024 * 1024
+RELOAD_FRESH_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Session:
         self.ended = threading.Event()
         self.error: BaseException | None = None
         self.target_duration_s = 0.0
-        self.reload_begun_s = clock()
+        self.judged = False
+        self.reload_begun_s = self._reloaded_s = clock()
         self._name = name
         self._on_end = on_end
         self._clock = clock
@@ -70,6 +73,7 @@ class Session:
         self._sizes: dict[int, int] = {}
         self._waiting_bytes = 0
         self._position = start.position
+        self._committed = start.position.committed if start.position else -1
         self._recent = OrderedDict(start.position.recent) if start.position else OrderedDict()
         self._queued_at_s = clock() - (start.position.idle_s if start.position else 0.0)
         self._epoch = start.epoch
@@ -103,6 +107,28 @@ class Session:
             return SessionEnd.BROKEN
         return SessionEnd.ENDLIST
 
+    @property
+    def cause(self) -> GapCause | None:
+        """Why something may be missing behind what this session brought, as far as it knows."""
+        return self._cause
+
+    @property
+    def busy(self) -> bool:
+        """Whether segments are on their way and the playlist comes: patience, not doubt."""
+        fresh_s = self._clock() - self._reloaded_s
+        return bool(self._tickets) and fresh_s < max(RELOAD_FRESH_S, 3 * self.target_duration_s)
+
+    def write_off(self) -> None:
+        """Closed and over: what was still on its way is missing. Raises OSError."""
+        with self._room:
+            tickets = list(self._tickets)
+            self._tickets.clear()
+        for ticket in tickets:
+            self._commit_miss(ticket, Event())
+            missed = Missed(1, ticket.source.duration_s, self._cause or GapCause.SOURCE)
+            self._committer.miss(
+                missed, ticket.source.num + 1, ticket.source.epoch, Event())
+
     # What follows is called by streamlink's threads, through `segments`.
 
     def judge(self, segments: list[Any], endlist: bool,
@@ -124,12 +150,13 @@ class Session:
         if self._position is not None:
             self._position = replace(self._position, fresh=False)
         self._cause, self._at_edge, self._endlist = None, False, endlist
+        self.judged = True
         return judgement
 
     def _where(self) -> Position | None:
         if self._position is None:
             return None
-        return replace(self._position, recent=self._recent,
+        return replace(self._position, recent=self._recent, committed=self._committed,
                        idle_s=self._clock() - self._queued_at_s)
 
     def _prove(self, segment: Any, fetch: Callable[[Any], bytes | None]) -> Proof:
@@ -144,6 +171,7 @@ class Session:
     def _renumber(self, judgement: Judgement) -> None:
         log.info("%s: the source numbers its segments anew, from %d", self._name, judgement.start)
         self._epoch += 1
+        self._committed = -1
         self._recent.clear()
         self._deduplicate = True
 
@@ -152,7 +180,8 @@ class Session:
             cause = self._cause or GapCause.EXPIRED
             self._pending_miss = Missed(judgement.missed, judgement.missed_s, cause)
 
-    def queued(self, segment: Any) -> None:
+    def queued(self, segment: Any) -> int:
+        """The segment is on its way; the number of its numbering."""
         listed = _listed(segment)
         source = Source(segment.num, self._epoch, segment.duration, listed.path, segment.date,
                         segment.discontinuity)
@@ -164,7 +193,9 @@ class Session:
             self._recent.popitem(last=False)
         end_date = segment.date and segment.date + timedelta(seconds=segment.duration)
         self._queued_at_s = self._clock()
-        self._position = Position(segment.num + 1, self._recent, end_date, 0.0, segment.duration)
+        self._position = Position(
+            segment.num + 1, self._recent, end_date, 0.0, segment.duration)
+        return self._epoch
 
     def wait_room(self, segment: Any) -> None:
         """Wait until this segment may take memory: the next to be written always may."""
@@ -185,11 +216,15 @@ class Session:
         if self._deduplicate and self._committer.has(body):
             log.info("%s: segment %d is here already under another number", self._name,
                      segment.num)
+            # Behind the newest one that we have everything is new, even if it looks alike.
+            self._deduplicate = not self._committer.ends_with(body)
             return
         self._deduplicate = False
         try:
-            self._commit_miss(ticket)
+            self._commit_miss(ticket, self.closed)
             self._committer.commit(ticket.source, body, init, self.closed)
+            if ticket.source.epoch == self._epoch:
+                self._committed = ticket.source.num
         except OSError as error:
             self.error, self._disk_failed = error, True
             self.close()
@@ -198,7 +233,7 @@ class Session:
         ticket = self._next_ticket(segment)
         log.warning("%s: segment %d is lost: %s", self._name, segment.num, why)
         try:
-            self._commit_miss(ticket)
+            self._commit_miss(ticket, self.closed)
             missed = Missed(1, ticket.source.duration_s, cause)
             self._committer.miss(
                 missed, ticket.source.num + 1, ticket.source.epoch, self.closed)
@@ -206,10 +241,10 @@ class Session:
             self.error, self._disk_failed = error, True
             self.close()
 
-    def _commit_miss(self, ticket: Ticket) -> None:
+    def _commit_miss(self, ticket: Ticket, closed: Event) -> None:
         if ticket.missed is not None:
             self._committer.miss(
-                ticket.missed, ticket.source.num, ticket.source.epoch, self.closed)
+                ticket.missed, ticket.source.num, ticket.source.epoch, closed)
 
     def _next_ticket(self, segment: Any) -> Ticket:
         with self._room:
@@ -222,7 +257,7 @@ class Session:
 
     def reloaded(self, target_duration_s: float) -> None:
         self.target_duration_s = target_duration_s
-        self.reload_begun_s = self._clock()
+        self.reload_begun_s = self._reloaded_s = self._clock()
 
     def reload_failed(self, error: BaseException) -> None:
         """What is missing behind this was missed because of it."""
