@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from hashlib import blake2b
+from typing import Any
 from urllib.parse import urlsplit
 
 SAME_MOMENT = timedelta(seconds=1)
@@ -41,6 +42,21 @@ def path_hash(uri: str, offset: int | None = None) -> str:
     `offset` tells the byte ranges of one resource apart."""
     path = urlsplit(uri).path + ("" if offset is None else f"@{offset}")
     return blake2b(path.encode(), digest_size=4).hexdigest()
+
+
+def set_offsets(segments: list[Any]) -> None:
+    """Give every byte range its offset: one without begins where the segment before it in
+    the same resource ends (RFC 8216 4.3.2.2). Parallel downloads cannot count along."""
+    uri, end = None, 0
+    for segment in segments:
+        if segment.byterange is None:
+            uri = None
+            continue
+        offset = segment.byterange.offset
+        if offset is None:
+            offset = end if segment.uri == uri else 0
+            segment.byterange = segment.byterange._replace(offset=offset)
+        uri, end = segment.uri, offset + segment.byterange.range
 
 
 @dataclass(frozen=True)
@@ -122,8 +138,8 @@ def _same(
     """Whether a segment under a number that we have is ours; None: ask for its content.
 
     An equal path proves it only while the playlist moves on under our eyes: restarted
-    encoders use the same names again, and may have come as far as we were. Another date under an equal path may be a clock
-    that drifts.
+    encoders use the same names again, and may have come as far as we were. Another date
+    under an equal path may be a clock that drifts.
     """
     ours = position.recent[theirs.num]
     redated = False

@@ -15,6 +15,7 @@ CHECK_BACKOFF_MAX_S = 600.0
 OFFLINE_ANSWERS_APART_S = 30.0
 REOPEN_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 STALL_FLOOR_S = 10.0
+STALL_CEILING_S = 60.0
 
 
 def next_check_s(interval_s: float, failures: int, jitter: float) -> float:
@@ -110,4 +111,4 @@ def end_of_broadcast(absence: Absence, reconnect_window_s: float) -> Verdict:
 
 def stalled(idle_s: float, target_duration_s: float) -> bool:
     """Whether a capture that committed nothing for `idle_s` no longer counts as capturing."""
-    return idle_s > max(STALL_FLOOR_S, 3 * target_duration_s)
+    return idle_s > min(STALL_CEILING_S, max(STALL_FLOOR_S, 3 * target_duration_s))

@@ -111,7 +111,7 @@ class Supervisor:
         with watch.lock:
             channel = self._store.channels.get(channel_id)
             try:
-                broadcast = self._platforms[channel.platform].check(channel)
+                broadcast = self._ask(channel)
             except PlatformError as error:
                 self._note_failure(channel, watch, str(error))
                 raise
@@ -120,6 +120,16 @@ class Supervisor:
                 self._record(channel, watch, watch.live)
         self.announce(channel_id)
         return channel
+
+    def _ask(self, channel: Channel) -> Broadcast | None:
+        """The platform's answer. Raises PlatformError, also for what no platform foresaw."""
+        try:
+            return self._platforms[channel.platform].check(channel)
+        except PlatformError:
+            raise
+        except Exception as error:
+            log.exception("%s: the check met something unforeseen", channel.display_name)
+            raise PlatformError(f"The check failed: {type(error).__name__}: {error}") from error
 
     def _interval_s(self, channel: Channel) -> float:
         return float(getattr(self._settings, f"{channel.platform}_interval"))

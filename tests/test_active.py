@@ -35,9 +35,16 @@ class FakeSession:
     reload_begun_s: float = 0.0
     end: SessionEnd | None = None
     closed: bool = False
+    judged: bool = True
+    cause: GapCause | None = None
+    busy: bool = False
+    written_off: bool = False
 
     def close(self) -> None:
         self.closed = True
+
+    def write_off(self) -> None:
+        self.written_off = True
 
 
 class FakeCapture:
@@ -290,6 +297,8 @@ def test_a_full_disk_blocks_it_until_there_is_room(running: Stage) -> None:
     assert running.active.activity is Activity.BLOCKED
     running.steps(8)
     assert running.capture.opened[-1] == (GapCause.DISK, False)
+    running.capture.commit("2:b")
+    running.steps(1)
     assert running.active.activity is not Activity.BLOCKED
 
 

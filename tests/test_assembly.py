@@ -28,6 +28,10 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assembly.assembly, "RETRY_S", (0.1,))
 
 
+# Reads all its input; the last argument is the file to write.
+LAST = "cat > /dev/null; for o; do :; done; "
+
+
 def script(directory: Path, body: str) -> Path:
     """A program that is called as FFmpeg; the real ffprobe stands beside it."""
     directory.mkdir(exist_ok=True)
@@ -86,11 +90,12 @@ def test_ffmpeg_killed_while_recording_costs_nothing(engine: Callable[..., Engin
 
 @pytest.mark.parametrize(("body", "says"), [
     ("cat > /dev/null; exit 1", "FFmpeg failed (1)"),
-    ("cat > /dev/null; for o; do :; done; echo garbage > \"$o\"", "ffprobe cannot read the file"),
-    ("cat > /dev/null; for o; do :; done; /usr/bin/ffmpeg -v error -f lavfi -i testsrc2=d=1:s=640x360 "
-     "-f lavfi -i sine=d=1 -f mp4 -y \"$o\"", "the file is 1.0 s long, the capture 3.0 s"),
-    ("cat > /dev/null; for o; do :; done; /usr/bin/ffmpeg -v error -f lavfi -i sine=d=9 "
-     "-f mp4 -y \"$o\"", "no video stream"),
+    (LAST + "echo garbage > \"$o\"", "ffprobe cannot read the file"),
+    (LAST + "/usr/bin/ffmpeg -v error -f lavfi -i testsrc2=d=1:s=640x360 "
+     "-f lavfi -i sine=d=1 -f mp4 -y \"$o\"",
+     "the file is 1.0 s long, the capture 3.0 s"),
+    (LAST + "/usr/bin/ffmpeg -v error -f lavfi -i sine=d=9 -f mp4 -y \"$o\"",
+     "no video stream"),
     ("exit 0", "FFmpeg ended early"),
 ], ids=["fails", "garbage", "too short", "no picture", "reads nothing"])
 def test_a_file_that_is_not_right_never_gets_its_name(

@@ -19,7 +19,7 @@ import pytest
 from .daemon import PROGRAM, run_command
 from .media import video_frames
 
-SECONDS = 6
+SECONDS = 5
 LIMIT_S = 100
 FRAMES_PER_S = 30
 

@@ -38,7 +38,8 @@ INSIDE = {
     "capture": (("base",), ("download",), ("segments",), ("session",), ("capture",),
                 ("__init__",)),
     "assembly": (("base",), ("output",), ("job",), ("again",), ("assembly",), ("__init__",)),
-    "recorder": (("base", "facts"), ("doubt",), ("active",), ("recorder",), ("__init__",)),
+    "recorder": (("base", "facts"), ("doubt", "reception"), ("active",), ("recorder",),
+                 ("__init__",)),
     "web": (("base", "inputs", "views", "auth"), ("channels", "recordings", "system"), ("ws",),
             ("app",), ("server",), ("__init__",)),
 }

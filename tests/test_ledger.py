@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from brlib import ledger as ledgers
 from brlib.errors import CaptureDamaged
 from brlib.ledger import INDEX, Follower, Ledger, read
 from brlib.models import Gap, GapCause
 from brlib.playlist import End, Entry, Hole, Note, Part, Segment, Synced, lines
-from brlib.tally import RECENT_SEGMENTS, digest_of
+from brlib.tally import RECENT_SEGMENTS, Tally, digest_of
 
 from .media import fmp4_clips, ts_clips, video_frames
 from .test_playlist import MOMENT, segment
@@ -86,7 +85,7 @@ def test_adjacent_gaps_are_one(
 
 def test_recent_segments_are_bounded_and_in_order(directory: Path) -> None:
     """A body that comes again is as recent as its last coming."""
-    tally = ledgers.Tally()
+    tally = Tally()
     tally.add(Part("0001.ts", "ts"))
     for num in range(RECENT_SEGMENTS + 10):
         digest = "slate" if num % 100 == 0 else f"{num}"
@@ -170,7 +169,7 @@ def test_no_index_is_no_capture(directory: Path, text: bytes | None) -> None:
     with pytest.raises(CaptureDamaged):
         Ledger.recover(directory)
     if text in (b"", b"#EXTM3"):  # may be on its way
-        assert read(directory) == ledgers.Tally() and Follower(directory).news() == []
+        assert read(directory) == Tally() and Follower(directory).news() == []
     else:
         with pytest.raises(CaptureDamaged):
             read(directory)

@@ -17,7 +17,7 @@ from .daemon import Daemon
 from .media import ts_clips
 from .origin import Origin
 
-CLIPS = 40
+CLIPS = 36
 
 
 def active_with(count: int, segments: int) -> Callable[[Any], bool]:

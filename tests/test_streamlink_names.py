@@ -27,7 +27,8 @@ from streamlink.stream.segmented.segmented import (
     SegmentedStreamReader, SegmentedStreamWorker, SegmentedStreamWriter,
 )
 
-from brlib.capture.segments import Tray, WorkerMixin, WriterMixin, set_offsets
+from brlib.capture.segments import Tray, WorkerMixin, WriterMixin
+from brlib.continuity import set_offsets
 from brlib.platforms import Sessions
 from brlib.platforms.sessions import OPTIONS
 

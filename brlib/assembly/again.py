@@ -5,43 +5,44 @@ Run by `Assembly` in place of a feed; the old file is replaced only by a proven 
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 from .. import ffmpeg
-from ..models import Recording, Sums
+from ..models import Sums
 from ..workers import Child
 from .base import AssemblyFailed, Plan
-from .job import Finished, Suspended, place
+from .job import Finished, Suspended, Task, place
 from .output import find_probe, sync
 
 REMUX_MAX_S = 6 * 3600.0
 
 
 class Remux:
-    def __init__(self, recording: Recording, plan: Plan, stop: threading.Event) -> None:
-        self._recording = recording
+    def __init__(self, task: Task, plan: Plan) -> None:
+        self._task = task
+        self._recording = task.recording
         self._plan = plan
-        self._stop = stop
+        self._stop = task.stop
         self._temporary: list[Path] = []
 
     def run(self) -> Finished:
         """Raises AssemblyFailed, OSError, Suspended."""
         try:
             sources = [Path(name) for name in self._recording.files]
-            made = [self._remux(source) for source in sources]
-            size_bytes = sum(path.stat().st_size for path in made)
-            files = [
-                place(path, source.with_suffix(f".{self._plan.container}"), self._plan,
-                      self._recording.files)
-                for path, source in zip(made, sources, strict=True)
+            made = [
+                (self._remux(source), source.with_suffix(f".{self._plan.container}"))
+                for source in sources
             ]
+            finished = place(made, self._plan, self._task)
             for source in sources:
-                if source not in files:
+                if source not in finished.files:
                     source.unlink()
-            return Finished(tuple(files), size_bytes)
+            return finished
         finally:
             self.abandon()
+
+    def interrupt(self) -> None:
+        """FFmpeg is looked after twice a second: it needs no push."""
 
     def abandon(self) -> None:
         for path in self._temporary:

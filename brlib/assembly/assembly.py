@@ -30,12 +30,14 @@ log = logging.getLogger(__name__)
 PROGRESS_EVERY_S = 1.0
 RETRY_S = (1.0, 5.0, 15.0, 60.0)
 TRIES = 3
+# A capture whose file is proven, on its way out.
+DONE = ".done"
 
 
 class Job:
-    """One recording's assembly, from the first try to the last."""
+    """One recording's assembly, from the first try to the last; a feed's `Task`."""
 
-    def __init__(self, recording: Recording, closed: bool, live: bool) -> None:
+    def __init__(self, recording: Recording, owner: Assembly, *, closed: bool, live: bool) -> None:
         self.recording = recording
         self.live = live
         # Set once the capture is closed: from then on tries are counted.
@@ -44,8 +46,17 @@ class Job:
         self.feed: Feed | Remux | None = None
         self.fed_bytes = 0
         self.told_s = 0.0
+        self._owner = owner
         if closed:
             self.closed.set()
+
+    def progress(self, fed_bytes: int) -> None:
+        self.fed_bytes = fed_bytes
+        if self.closed.is_set() and time.monotonic() - self.told_s >= PROGRESS_EVERY_S:
+            self._owner.tell_progress(self)
+
+    def naming(self, files: tuple[Path, ...]) -> None:
+        self.recording = self._owner.note_files(self.recording, files)
 
 
 class Assembly:
@@ -63,14 +74,16 @@ class Assembly:
         return self._settings.captures_directory / recording_id
 
     def start(self) -> None:
-        """Finish what an earlier process left in `processing`."""
+        """Finish what an earlier process left in `processing`, or half removed."""
+        for path in self._settings.captures_directory.glob("*" + DONE):
+            shutil.rmtree(path)
         for recording in self._store.recordings.find_with_status([RecordingStatus.PROCESSING]):
             self.finish(recording)
 
     def begin(self, recording: Recording) -> None:
         """A recording began or goes on: feed it from its first segment, if that is wanted."""
         if self._settings.processing_timing == "live":
-            self._run(Job(recording, closed=False, live=True))
+            self._run(Job(recording, self, closed=False, live=True))
 
     def finish(self, recording: Recording) -> None:
         """The recording is `processing`: its capture is closed."""
@@ -78,11 +91,11 @@ class Assembly:
             job = self._jobs.get(recording.id)
             if job is not None:
                 job.recording = recording
-        self._bus.publish("processing_started", self._facts(recording))
+        self._bus.publish("processing_started", facts(recording))
         if job is not None:
             job.closed.set()
         else:
-            self._run(Job(recording, closed=True, live=False))
+            self._run(Job(recording, self, closed=True, live=False))
 
     def reprocess(self, recording: Recording) -> Recording:
         """Build the files again, from the capture or, where that is gone, from the files.
@@ -105,13 +118,13 @@ class Assembly:
         return bool(recording.files) and all(Path(name).exists() for name in recording.files)
 
     def stop(self) -> None:
-        """Let every job go; the next process does them again. Idempotent."""
+        """Let every job go; the next process does them again. Returns at once, idempotent."""
         with self._lock:
             jobs = list(self._jobs.values())
         for job in jobs:
             job.stop.set()
             if job.feed is not None:
-                job.feed.abandon()
+                job.feed.interrupt()
 
     def join(self, deadline_s: float) -> bool:
         return self._pool.join(deadline_s)
@@ -119,15 +132,7 @@ class Assembly:
     def _run(self, job: Job) -> None:
         with self._lock:
             self._jobs[job.recording.id] = job
-
-        def task() -> None:
-            try:
-                self._work(job)
-            finally:
-                with self._lock:
-                    self._jobs.pop(job.recording.id, None)
-
-        if not self._pool.submit(f"feed-{job.recording.id}", task):
+        if not self._pool.submit(f"feed-{job.recording.id}", lambda: self._work(job)):
             raise RecorderError("No thread is left to finish recordings")
 
     def _work(self, job: Job) -> None:
@@ -139,8 +144,10 @@ class Assembly:
             finished = self._until_finished(job)
         except Suspended:
             return
-        except (RecorderError, OSError) as error:
-            self._failed(job, str(error))
+        except Exception as error:
+            if not isinstance(error, (RecorderError, OSError)):
+                log.exception("%s: assembly met something unforeseen", job.recording.id)
+            self._failed(job, str(error) or type(error).__name__)
             return
         finally:
             if not job.live:
@@ -171,59 +178,69 @@ class Assembly:
 
     def _feed(self, job: Job, plan: Plan) -> Feed | Remux:
         if not self._has_capture(job.recording) and self._has_files(job.recording):
-            return Remux(job.recording, plan, job.stop)
-        return Feed(job.recording, plan, self.directory(job.recording.id), job.closed, job.stop,
-                    lambda fed: self._progress(job, fed))
+            return Remux(job, plan)
+        return Feed(job, plan, self.directory(job.recording.id))
 
-    def _progress(self, job: Job, fed_bytes: int) -> None:
-        job.fed_bytes = fed_bytes
-        if job.closed.is_set() and time.monotonic() - job.told_s >= PROGRESS_EVERY_S:
-            self._tell_progress(job)
+    def note_files(self, recording: Recording, files: tuple[Path, ...]) -> Recording:
+        """Remember the final names before the files have them."""
+        return self._store.recordings.change(
+            recording.id, files=tuple(str(path) for path in files))
 
-    def _tell_progress(self, job: Job) -> None:
+    def tell_progress(self, job: Job) -> None:
         job.told_s = time.monotonic()
         total = job.recording.sums.captured_bytes
         percent = min(100.0, 100.0 * job.fed_bytes / total) if total else 0.0
         self._bus.publish(
-            "processing_progress", {**self._facts(job.recording), "percent": round(percent, 1)})
+            "processing_progress", {**facts(job.recording), "percent": round(percent, 1)})
+
+    def _end(self, job: Job, **changes: Any) -> Recording:
+        """Move the recording on and let the job go, as one: who sees the new status may
+        begin another job."""
+        with self._lock:
+            recording = self._store.recordings.change(job.recording.id, **changes)
+            self._jobs.pop(job.recording.id, None)
+        return recording
 
     def _complete(self, job: Job, finished: Finished) -> None:
-        if not job.closed.wait(60.0):
-            # The index has ended, so the row follows at once unless the store is stuck.
-            log.error("%s: the capture is closed, the recording is not", job.recording.id)
-        self._tell_progress(job)
-        recording = self._store.recordings.change(
-            job.recording.id,
-            status=RecordingStatus.COMPLETE,
+        self.tell_progress(job)
+        capture = self.directory(job.recording.id)
+        done = capture.with_name(capture.name + DONE)
+        drop = self._settings.capture_after == "delete" and self._has_capture(job.recording)
+        if drop:
+            # At once and whole: a capture that is removed file by file is none any more.
+            capture.rename(done)
+        recording = self._end(
+            job, status=RecordingStatus.COMPLETE, error=None,
             files=tuple(str(path) for path in finished.files),
-            file_size_bytes=finished.size_bytes,
-            error=None,
-        )
-        if self._settings.capture_after == "delete" and self._has_capture(recording):
-            shutil.rmtree(self.directory(recording.id))
+            file_size_bytes=finished.size_bytes)
         log.info("%s is complete: %s", recording.id, finished.files[0])
         self._bus.publish("processing_complete", {
-            **self._facts(recording),
+            **facts(recording),
             "file_path": recording.file_path,
             "files": list(recording.files),
             "file_size": recording.file_size_bytes,
             "duration": round(recording.sums.captured_s),
             "completeness": round(recording.sums.completeness, 6),
         })
+        if drop:
+            shutil.rmtree(done)
 
     def _failed(self, job: Job, message: str) -> None:
         log.error("%s failed: %s", job.recording.id, message)
-        if not job.closed.wait(60.0):
-            log.error("%s: failed before its recording ended", job.recording.id)
-        recording = self._store.recordings.change(
-            job.recording.id, status=RecordingStatus.FAILED, error=message)
-        self._bus.publish("processing_failed", {**self._facts(recording), "error": message})
+        while not job.closed.wait(0.5):
+            # A recording fails when it is over, not while it runs.
+            if job.stop.is_set():
+                return
+        files = tuple(name for name in job.recording.files if Path(name).exists())
+        recording = self._end(job, status=RecordingStatus.FAILED, error=message, files=files)
+        self._bus.publish("processing_failed", {**facts(recording), "error": message})
 
-    def _facts(self, recording: Recording) -> dict[str, Any]:
-        return {
-            "id": recording.id,
-            "channel_id": recording.channel_id,
-            "channel": recording.channel_name,
-            "platform": recording.platform,
-            "title": recording.title,
-        }
+
+def facts(recording: Recording) -> dict[str, Any]:
+    return {
+        "id": recording.id,
+        "channel_id": recording.channel_id,
+        "channel": recording.channel_name,
+        "platform": recording.platform,
+        "title": recording.title,
+    }

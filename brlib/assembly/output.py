@@ -39,8 +39,11 @@ class Output(Protocol):
         Raises AssemblyFailed.
         """
 
+    def interrupt(self) -> None:
+        """Make a `write` that waits fail. From any thread, returns at once."""
+
     def abandon(self) -> None:
-        """Stop at once and remove the temporary file. From any thread, idempotent."""
+        """Stop and remove the temporary file; idempotent."""
 
 
 class FFmpegOutput:
@@ -89,6 +92,9 @@ class FFmpegOutput:
         said = [line for line in self._child.tail if ffmpeg.progress_value(line) is None]
         return " / ".join(said[-3:]) or "it said nothing"
 
+    def interrupt(self) -> None:
+        self._child.kill()
+
     def abandon(self) -> None:
         self._child.kill()
         self._child.stop()
@@ -116,6 +122,9 @@ class PlainOutput:
             raise AssemblyFailed(
                 f"The file has {size_bytes} bytes, the capture {held.captured_bytes}")
         sync(self.path)
+
+    def interrupt(self) -> None:
+        """Writing to a file waits for nobody."""
 
     def abandon(self) -> None:
         self._close()

@@ -11,12 +11,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from requests import Response
 from streamlink.exceptions import StreamError
-from streamlink.stream.hls.segment import ByteRange, Key
+from streamlink.stream.hls.segment import Key
 
-from ..continuity import Judgement, Meaning
+from ..continuity import Judgement, Meaning, set_offsets
 from ..models import GapCause
 from .base import Timeouts
 from .download import (
@@ -172,6 +174,7 @@ class WriterMixin:
     def _download(self, segment: Any, what: Any) -> Body | Missing:
         """`what` is the segment itself, its map or its key."""
         params: dict[str, Any]
+        accept: Callable[[Response, bytes], bytes]
         if isinstance(what, Key):
             params, accept = dict(self.reader.request_params), aes_key
         else:
@@ -307,21 +310,6 @@ def _keys(segment: Any) -> list[Any]:
     """The keys with an address that a segment and its init section need."""
     found = [segment.key] + ([segment.map.key] if segment.map is not None else [])
     return [key for key in found if _encrypted(key) and key.uri]
-
-
-def set_offsets(segments: list[Any]) -> None:
-    """Give every byte range its offset: one without begins where the segment before it in
-    the same resource ends (RFC 8216 4.3.2.2). Parallel downloads cannot count along."""
-    uri, end = None, 0
-    for segment in segments:
-        if segment.byterange is None:
-            uri = None
-            continue
-        offset = segment.byterange.offset
-        if offset is None:
-            offset = end if segment.uri == uri else 0
-            segment.byterange = ByteRange(segment.byterange.range, offset)
-        uri, end = segment.uri, offset + segment.byterange.range
 
 
 def set_maps(segments: list[Any]) -> None:

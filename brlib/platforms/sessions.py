@@ -8,10 +8,19 @@ lru_cache; matching on a shared plugin set from two threads can raise.
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
+from requests import Response
+from requests.adapters import HTTPAdapter
 from streamlink.session.session import Streamlink
 from streamlink.plugin import Plugin
+from urllib3.exceptions import ProtocolError
+
+# For answers that are read whole: playlists, pages, an API's objects.
+WHOLE_MAX_S = 15.0
+WHOLE_MAX_BYTES = 16 * 1024 * 1024
 
 OPTIONS: dict[str, Any] = {
     "no-plugin-cache": True,
@@ -29,6 +38,40 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+class Bounded:
+    """A response's raw side whose whole reading is bounded in time and in size.
+
+    requests' timeouts are per `recv`: a playlist that trickles would hold its thread for
+    ever, one that never ends would take all memory.
+    """
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def stream(self, amount: int, decode_content: bool | None = None) -> Iterator[bytes]:
+        """What `Response.content` reads. Raises ReadTimeoutError, ProtocolError."""
+        deadline_s, size_bytes = time.monotonic() + WHOLE_MAX_S, 0
+        while chunk := self._raw.read1(amount, decode_content=decode_content):
+            size_bytes += len(chunk)
+            if time.monotonic() > deadline_s or size_bytes > WHOLE_MAX_BYTES:
+                self._raw.close()
+                raise ProtocolError(
+                    f"no end after {size_bytes} bytes and {WHOLE_MAX_S:.0f} s at the most")
+            yield chunk
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+
+class BoundedAdapter(HTTPAdapter):
+    """Gives responses a raw side that ends."""
+
+    def send(self, *args: Any, **options: Any) -> Response:
+        response = super().send(*args, **options)
+        response.raw = Bounded(response.raw)
+        return response
+
+
 class Sessions:
     """Makes sessions and finds plugins; safe from every thread."""
 
@@ -39,6 +82,8 @@ class Sessions:
     def new(self) -> Streamlink:
         session = Streamlink(dict(OPTIONS), plugins_builtin=False)
         session.plugins = self._plugins
+        for scheme in ("http://", "https://"):
+            session.http.mount(scheme, BoundedAdapter())
         return session
 
     def find_plugin(self, session: Streamlink, url: str) -> tuple[str, Plugin] | None:

@@ -7,25 +7,28 @@ Owns one streamlink session (and plugin object) per channel.
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from streamlink.session.session import Streamlink
-from streamlink.exceptions import StreamlinkError
+from requests import Response
 from streamlink.plugin import Plugin
 from streamlink.stream.hls.hls import HLSStream, MuxedHLSStream
 from streamlink.stream.hls.m3u8 import M3U8, M3U8Parser, parse_m3u8
+from urllib3.exceptions import HTTPError as Urllib3Error
 
 from .. import naming
-from ..continuity import path_hash
+from ..continuity import path_hash, set_offsets
 from ..errors import Invalid, PlatformError, Problem
 from ..models import Broadcast, Channel
 from ..quality import choose
 from .base import Address, Opened
-from .sessions import Sessions
+from .sessions import WHOLE_MAX_BYTES, WHOLE_MAX_S, Sessions
 
-PLAYLIST_MAX_BYTES = 16 * 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+SNIFFED_BYTES = 16
 GONE = (404, 410)
 # Plugins for bare media addresses, which we look at ourselves.
 _GENERIC = ("hls", "dash", "http")
@@ -69,7 +72,7 @@ class UrlPlatform:
         with kept.lock:
             if kept.plugin is not None:
                 return _live_page(kept.plugin)
-            return self._live_playlist(kept.session, channel.url)
+            return _live_playlist(kept.session, channel)
 
     def open(self, channel: Channel) -> Opened | None:
         kept = self._keep(channel)
@@ -114,19 +117,27 @@ class UrlPlatform:
                 kept = self._kept[channel.id] = _Kept(session, plugin)
             return kept
 
-    def _live_playlist(self, session: Streamlink, url: str) -> Broadcast | None:
-        playlist = _load(session, url)
-        if playlist is not None and playlist.is_master:
-            if not playlist.playlists:
-                raise PlatformError("The playlist lists neither segments nor streams")
-            playlist = _load(session, playlist.playlists[0].uri)
-        if playlist is None or playlist.is_endlist:
-            return None
-        if not playlist.segments:
-            raise PlatformError("The playlist has no segments: nothing to record (yet)")
-        newest = playlist.segments[-1]
-        offset = newest.byterange.offset if newest.byterange else None
-        return Broadcast(edge=f"{newest.num}:{path_hash(newest.uri, offset)}")
+
+def _live_playlist(session: Streamlink, channel: Channel) -> Broadcast | None:
+    playlist = _load(session, channel.url)
+    if playlist is not None and playlist.is_master:
+        # The variant that would be recorded: its newest segment is compared with ours.
+        variants: dict[str, str] = {}
+        for one in playlist.playlists:
+            if not one.is_iframe:
+                variants.setdefault(one.get_name(key="name") or "live", one.uri)
+        name = choose(variants, channel.quality)
+        if name is None:
+            raise PlatformError("The playlist lists neither segments nor streams")
+        playlist = _load(session, variants[name])
+    if playlist is None or playlist.is_endlist:
+        return None
+    if not playlist.segments:
+        raise PlatformError("The playlist has no segments: nothing to record (yet)")
+    newest = playlist.segments[-1]
+    set_offsets(playlist.segments)
+    offset = newest.byterange.offset if newest.byterange else None
+    return Broadcast(edge=f"{newest.num}:{path_hash(newest.uri, offset)}")
 
 
 def _load(session: Streamlink, url: str) -> M3U8[Any, Any] | None:
@@ -141,11 +152,7 @@ def _load(session: Streamlink, url: str) -> M3U8[Any, Any] | None:
             return None
         if not answer.ok:
             raise PlatformError(f"The address answers HTTP {answer.status_code}")
-        try:
-            data = answer.raw.read(PLAYLIST_MAX_BYTES, decode_content=True)
-        except Exception as error:  # urllib3's and the socket's own families
-            raise PlatformError(
-                f"{urlsplit(url).netloc} broke off its answer: {error}") from error
+        data = _read(answer, url)
     text = data.decode("utf-8", "replace").lstrip("\ufeff")
     if not text.startswith("#EXTM3U"):
         kind = answer.headers.get("Content-Type", "").partition(";")[0] or "something"
@@ -155,9 +162,30 @@ def _load(session: Streamlink, url: str) -> M3U8[Any, Any] | None:
             "playlist or of a page that streamlink knows")
     try:
         playlist: M3U8[Any, Any] = parse_m3u8(text, base_uri=answer.url, parser=M3U8Parser)
-    except ValueError as error:
+    except Exception as error:
+        # Its parser raises whatever a hostile number makes Python raise.
         raise PlatformError(f"The playlist cannot be read: {error}") from error
     return playlist
+
+
+def _read(answer: Response, url: str) -> bytes:
+    """The body, as far as it can be a playlist: a media file or a radio stream at this
+    address ends at its first bytes. Raises PlatformError."""
+    data, deadline_s = b"", time.monotonic() + WHOLE_MAX_S
+    try:
+        while chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True):
+            data += chunk
+            if len(data) >= SNIFFED_BYTES and not _begins_like_a_playlist(data):
+                break
+            if len(data) > WHOLE_MAX_BYTES or time.monotonic() > deadline_s:
+                raise PlatformError(f"{urlsplit(url).netloc} gives a playlist without end")
+    except (OSError, Urllib3Error) as error:
+        raise PlatformError(f"{urlsplit(url).netloc} broke off its answer: {error}") from error
+    return data
+
+
+def _begins_like_a_playlist(data: bytes) -> bool:
+    return data.removeprefix(b"\xef\xbb\xbf").startswith(b"#EXTM3U")
 
 
 def _variants(session: Streamlink, url: str) -> Streams:
@@ -169,14 +197,15 @@ def _variants(session: Streamlink, url: str) -> Streams:
         return {"live": HLSStream(session, url)}
     try:
         return dict(HLSStream.parse_variant_playlist(session, url))
-    except (OSError, StreamlinkError) as error:
+    except Exception as error:
         raise PlatformError(_host_only(f"The playlist cannot be read: {error}", url)) from error
 
 
 def _streams(plugin: Plugin) -> Streams:
     try:
         return dict(plugin.streams())
-    except (OSError, StreamlinkError) as error:
+    except Exception as error:
+        # Plugins are many people's work: what they let out is a failed request to us.
         raise PlatformError(f"streamlink: {error}") from error
 
 

@@ -23,7 +23,22 @@ class Session(Protocol):
     @property
     def end(self) -> SessionEnd | None: ...
 
+    @property
+    def judged(self) -> bool:
+        """Whether a playlist came and was understood."""
+
+    @property
+    def cause(self) -> GapCause | None:
+        """Why something may be missing behind what it brought."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether segments are on their way while the playlist keeps coming."""
+
     def close(self) -> None: ...
+
+    def write_off(self) -> None:
+        """After `close`, when nothing more will come: what was on its way is missing."""
 
 
 class Capture(Protocol):

@@ -7,9 +7,12 @@ the service (continue what an earlier process left, suspend everything).
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 
-from ..errors import ChannelNotFound, Conflict, RecordingNotFound, Unavailable
+from ..errors import (
+    CaptureDamaged, ChannelNotFound, Conflict, RecorderError, RecordingNotFound, Unavailable,
+)
 from ..models import (
     ACTIVE, Broadcast, Channel, EndReason, Recording, RecordingStatus, new_id, utc_now,
 )
@@ -26,7 +29,8 @@ class Recorder:
         self._lock = threading.Lock()
         self._active: dict[str, ActiveRecording] = {}
         self._stopping = False
-        left = outside.store.recordings.find_with_status(ACTIVE)
+        # Newest first: of several that a crash left for one channel the newest goes on.
+        left = outside.store.recordings.find_with_status(ACTIVE)[::-1]
         self._left = {recording.id: recording for recording in left}
         size = outside.settings.max_concurrent_recordings
         self._size = size
@@ -36,25 +40,42 @@ class Recorder:
         """Go on with the recordings that an earlier process left active."""
         for recording in self._left.values():
             try:
-                channel = self._outside.store.channels.get(recording.channel_id)
-            except ChannelNotFound:
-                log.warning("%s: its channel is gone; it is finished as it is", recording.id)
-                self._finish_orphan(recording)
-                continue
-            log.info("%s goes on", recording.id)
-            self._run(ActiveRecording(self._outside, channel, recording, begun=True))
-            self._outside.on_begun(recording)
+                self._go_on(recording)
+            except (RecorderError, OSError, sqlite3.Error) as error:
+                # One recording's trouble must not keep the others waiting.
+                log.error("%s cannot go on: %s", recording.id, error)
         self._left = {}
 
+    def _go_on(self, recording: Recording) -> None:
+        try:
+            channel = self._outside.store.channels.get(recording.channel_id)
+        except ChannelNotFound:
+            log.warning("%s: its channel is gone; it is finished as it is", recording.id)
+            self._finish_orphan(recording)
+            return
+        if self.find_by_channel(channel.id) is not None:
+            log.warning("%s: its channel has a later recording; it is finished", recording.id)
+            self._finish_orphan(recording)
+            return
+        log.info("%s goes on", recording.id)
+        active = ActiveRecording(self._outside, channel, recording, begun=True)
+        try:
+            # Before anyone follows its index, which may end where a crash left it.
+            active.recover()
+        except (CaptureDamaged, OSError) as error:
+            log.error("%s: %s", recording.id, error)
+        self._run(active)
+        self._outside.on_begun(recording)
+
     def _finish_orphan(self, recording: Recording) -> None:
-        """Make the file of what was captured before its channel went."""
+        """Make the file of what was captured, although nobody watches its channel for it."""
         nobody = Channel(
             id=recording.channel_id, platform=recording.platform, name="", url="",
             display_name=recording.channel_name, quality=recording.quality, enabled=False,
             created_at=recording.started_at)
         active = ActiveRecording(self._outside, nobody, recording, begun=True)
         active.stop(EndReason.OFFLINE)
-        self._run(active)
+        self._run(active, exclusive=False)
 
     @property
     def free(self) -> int:
@@ -83,10 +104,11 @@ class Recorder:
         self._run(active)
         return active
 
-    def _run(self, active: ActiveRecording) -> None:
+    def _run(self, active: ActiveRecording, exclusive: bool = True) -> None:
         with self._lock:
-            if self._stopping or any(
-                    a.channel.id == active.channel.id for a in self._active.values()):
+            taken = exclusive and any(
+                a.channel.id == active.channel.id for a in self._active.values())
+            if self._stopping or taken:
                 raise Unavailable("Nothing more is recorded now")
             self._active[active.recording.id] = active
 

@@ -1,0 +1,127 @@
+"""A recording's capture and the sessions that feed it, one after the other.
+
+Used by `ActiveRecording` alone. Knows what a break between two sessions means: its cause is
+kept until a session has judged its first playlist, and what the last one left undone is
+written off when nobody will fetch it any more.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..models import Gap, GapCause, SessionEnd, Sums
+from .base import Capture, Captures, Session
+
+# A playlist request that takes so long is not waited for.
+RELOAD_MAX_S = 20.0
+# As long as segments are on their way nobody doubts the session, but not for ever.
+BUSY_MAX_S = 300.0
+
+
+class Reception:
+    def __init__(
+        self, captures: Captures, name: str, directory: Path, on_news: Callable[[], None],
+        cause: GapCause | None, clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.capture: Capture | None = None
+        self.session: Session | None = None
+        self._captures = captures
+        self._name = name
+        self._directory = directory
+        self._on_news = on_news
+        self._clock = clock
+        self._cause = cause
+        self._left: Session | None = None
+        self._made_s = self._opened_s = clock()
+
+    def recover(self) -> None:
+        """Go on with the capture on disk. Raises CaptureDamaged, OSError."""
+        if self.capture is None:
+            self.capture = self._captures.recover(self._name, self._directory, self._on_news)
+
+    def open(self, stream: Any, anew: bool) -> None:
+        """Begin a session; `anew` makes the capture where there is none yet.
+
+        Raises CaptureDamaged, OSError.
+        """
+        if self.capture is None and anew:
+            self.capture = self._captures.create(self._name, self._directory, self._on_news)
+        self.recover()
+        assert self.capture is not None
+        self._opened_s = self._clock()
+        self.session = self.capture.open(
+            stream, self._cause, at_edge=self._cause is GapCause.PAUSED)
+
+    def close(self, cause: GapCause | None = None) -> None:
+        """End the session, if there is one; what is missing until the next has this cause,
+        or the one that the session knows."""
+        session, self.session = self.session, None
+        if session is not None:
+            session.close()
+            self._left = session
+            if session.judged:
+                self._cause = session.cause
+        self._cause = cause or self._cause
+
+    @property
+    def end(self) -> SessionEnd | None:
+        return self.session.end if self.session is not None else None
+
+    @property
+    def hung(self) -> bool:
+        """Whether the session waits for a playlist for too long."""
+        if self.session is None:
+            return False
+        limit_s = max(RELOAD_MAX_S, 2 * self.session.target_duration_s + RELOAD_MAX_S / 2)
+        return self._clock() - self.session.reload_begun_s > limit_s
+
+    @property
+    def sums(self) -> Sums:
+        return self.capture.sums if self.capture is not None else Sums()
+
+    @property
+    def edge(self) -> str | None:
+        return self.capture.edge if self.capture is not None else None
+
+    @property
+    def idle_s(self) -> float:
+        """Since the last segment; without a capture since the recording was taken up."""
+        if self.capture is not None:
+            return self.capture.idle_s
+        return self._clock() - self._made_s
+
+    @property
+    def quiet_s(self) -> float:
+        """How long the present session has brought nothing, with nothing on its way."""
+        if self.session is not None and self.session.busy and self.idle_s < BUSY_MAX_S:
+            return 0.0
+        target_s = self.session.target_duration_s if self.session is not None else 0.0
+        quiet_s = min(self.idle_s, self._clock() - self._opened_s)
+        return max(0.0, quiet_s - 3 * target_s)
+
+    @property
+    def gaps(self) -> list[Gap]:
+        return self.capture.gaps if self.capture is not None else []
+
+    def finish(self, over: bool) -> list[Gap]:
+        """Close the ledger for good; the gaps it holds. `over`: the broadcast has ended, so
+        that what is still on its way will never come. Raises CaptureDamaged, OSError."""
+        self.recover()
+        assert self.capture is not None
+        if over and self._left is not None and (self.session is None or not self.session.judged):
+            self._left.write_off()
+        self.capture.finish()
+        return self.capture.gaps
+
+    def suspend(self) -> None:
+        """Close the ledger to be continued; an empty capture goes. Raises OSError."""
+        if self.capture is None:
+            return
+        self.capture.suspend()
+        if not self.capture.sums.segments:
+            shutil.rmtree(self._directory)
+            self.capture = None
