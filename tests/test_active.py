@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -318,3 +319,64 @@ def test_suspended_it_keeps_its_status_and_its_capture(running: Stage) -> None:
     assert running.capture.ended == "suspended"
     assert running.over == []
     assert running.active.recording.status is RecordingStatus.RECORDING
+
+
+def test_a_store_that_fails_does_not_end_it(
+    running: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = running.active._outside.store.recordings
+
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(store), "change", full)
+        for _ in range(20):
+            assert running.active._step_safely() > 0
+            running.clock.now_s += 1.0
+        assert running.active._left() is False
+    running.session.end = SessionEnd.ENDLIST
+    running.steps(1)
+    running.active.run()
+    assert running.active.recording.status is RecordingStatus.PROCESSING
+
+
+def test_what_was_on_its_way_when_it_ended_is_written_off(running: Stage) -> None:
+    running.session.end = SessionEnd.BROKEN
+    running.platform.answer = None
+    running.steps(120)
+    assert running.reason is EndReason.OFFLINE
+    running.active.run()
+    assert running.capture.sessions[0].written_off
+
+
+def test_stopped_by_hand_nothing_is_written_off(running: Stage) -> None:
+    running.active.stop()
+    running.active.run()
+    assert not running.session.written_off
+
+
+def test_a_pause_is_remembered_until_a_playlist_came(running: Stage) -> None:
+    running.active.pause()
+    running.steps(2)
+    running.active.resume()
+    running.steps(1)
+    running.session.judged, running.session.end = False, SessionEnd.BROKEN
+    running.steps(5)
+    assert running.capture.opened[-2:] == [(GapCause.PAUSED, True)] * 2
+
+
+def test_what_a_session_knew_of_its_line_is_the_next_ones_cause(running: Stage) -> None:
+    running.session.cause, running.session.end = GapCause.NETWORK, SessionEnd.BROKEN
+    running.steps(5)
+    assert running.capture.opened[-1] == (GapCause.NETWORK, False)
+
+
+def test_patience_while_segments_are_on_their_way(running: Stage) -> None:
+    running.platform.answer = Broadcast(edge="9:z")
+    running.session.busy = True
+    running.steps(120)
+    assert not running.session.closed and running.platform.checks == 0
+    running.session.busy = False
+    running.steps(2)
+    assert running.capture.sessions[0].closed

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from brlib import assembly
-from brlib.ledger import INDEX
+from brlib.ledger import INDEX, Ledger
 from brlib.models import Recording, RecordingStatus
 
 from .compare import assert_all_frames
@@ -213,4 +213,68 @@ def test_segments_that_claim_more_than_they_hold_are_counted(
         origin.end()
         recording = one.wait_complete()
     assert recording.sums.captured_s == 6.0
+    assert_all_frames(recording, origin.offered)
+
+
+def test_a_damaged_index_replaces_no_good_file(engine: Callable[..., Engine]) -> None:
+    """What can still be read of it agrees with itself, and is not the recording."""
+    one = engine(capture_after="keep")
+    with Origin() as origin:
+        recording_id = record(one, origin, 8)
+        (path,) = one.wait_complete().files
+    index = one.capture_directory(recording_id) / INDEX
+    lines = index.read_bytes().split(b"\n")
+    extinf = [n for n, line in enumerate(lines) if line.startswith(b"#EXTINF")][3]
+    lines[extinf] = lines[extinf].replace(b"#", b"$")
+    index.write_bytes(b"\n".join(lines))
+    one.service.reprocess(recording_id)
+    assert "cannot be read to its end" in (failed(one).error or "")
+    assert video_frames(Path(path)) == sum(o.frames for o in origin.offered)
+    assert index.exists()
+
+
+def test_a_crash_between_naming_and_noting_leaves_one_file(
+    engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = engine()
+    monkeypatch.setattr(assembly.assembly.Assembly, "_complete", lambda self, job, done: None)
+    with Origin() as origin:
+        recording_id = record(one, origin)
+        one.wait("processing_started")
+        until(lambda: bool(one.recording(recording_id).files)
+              and Path(one.recording(recording_id).files[0]).exists())
+    one.close()
+    monkeypatch.undo()
+    two = engine()
+    recording = two.wait_complete()
+    assert_all_frames(recording, origin.offered)
+    output = two.service.settings.output_directory
+    assert [p for p in output.rglob("*") if p.is_file()] == [Path(recording.files[0])]
+
+
+def until(fact: Callable[[], bool]) -> None:
+    deadline_s, pause = time.monotonic() + 20, threading.Event()
+    while not fact():
+        assert time.monotonic() < deadline_s
+        pause.wait(0.02)
+
+
+def test_a_part_without_segments_is_no_file(engine: Callable[..., Engine]) -> None:
+    """A crash right behind the line that begins a part."""
+    one = engine()
+    with Origin(window=0) as origin:
+        for clip in ts_clips(24)[:6]:
+            origin.add(clip)
+        one.add(origin.url)
+        recording_id = one.wait_segments(6).data["id"]
+        one.close()
+        ledger = Ledger.recover(one.capture_directory(recording_id))
+        ledger.begin_part("ts hevc 160x90", ".ts", b"")
+        ledger.close()
+        two = engine()
+        for clip in ts_clips(24)[6:9]:
+            origin.add(clip)
+        two.wait_segments(9)
+        origin.end()
+        recording = two.wait_complete()
     assert_all_frames(recording, origin.offered)

@@ -181,3 +181,33 @@ def test_a_name_for_people() -> None:
     address = platform.address(" https://user:secret@cdn.example/live/Main.m3u8?token=x ")
     assert address.display_name == "cdn.example_live_Main"
     assert address.url == "https://user:secret@cdn.example/live/Main.m3u8?token=x"
+
+
+class Radio(Fault):
+    """An address that gives media without end."""
+
+    def act(self, asked: Asked) -> Reply | None:
+        if not asked.path.endswith("/radio"):
+            return None
+        return Reply(200, b"\xff\xfb\x90\x00" * 100_000, "audio/mpeg", bytes_per_s=4000)
+
+
+def test_a_radio_stream_is_left_at_its_first_bytes(
+    origin: Origin, platform: UrlPlatform
+) -> None:
+    """The whole of it would take 100 s."""
+    origin.faults.append(Radio())
+    with pytest.raises(PlatformError, match="audio/mpeg, not a live stream"):
+        platform.check(channel(origin.base_url + "/radio"))
+
+
+def test_the_edge_is_that_of_the_variant_that_is_recorded(
+    origin: Origin, platform: UrlPlatform
+) -> None:
+    """The edge tells a dead encoder, and is compared with what was taken."""
+    edges = set()
+    for quality in ("1080p60", "360p"):
+        broadcast = platform.check(channel(origin.master_url, quality))
+        assert broadcast is not None
+        edges.add(broadcast.edge)
+    assert len(edges) == 2
