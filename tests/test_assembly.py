@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from brlib.models import Recording, RecordingStatus
 from .compare import assert_all_frames
 from .conftest import children
 from .engine import Engine
+from .faults import Offered
 from .media import ts_clips, video_frames
 from .origin import Origin
 
@@ -26,6 +28,31 @@ from .origin import Origin
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assembly.assembly, "RETRY_S", (0.1,))
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A recording whose capture was kept and whose file could not be made."""
+
+    recording_id: str
+    data: Path
+    offered: list[Offered]
+
+
+@pytest.fixture(scope="module")
+def captured(tmp_path_factory: pytest.TempPathFactory) -> Captured:
+    directory = tmp_path_factory.mktemp("captured")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(assembly.assembly, "RETRY_S", (0.1,))
+    one = Engine(directory, ffmpeg_path="/nowhere/ffmpeg")
+    try:
+        with Origin(window=0) as origin:
+            recording_id = record(one, origin, 24)
+            failed(one)
+    finally:
+        one.close()
+        patch.undo()
+    return Captured(recording_id, directory / "data", list(origin.offered))
 
 
 # Reads all its input; the last argument is the file to write.
@@ -92,29 +119,29 @@ def test_ffmpeg_killed_while_recording_costs_nothing(engine: Callable[..., Engin
     ("cat > /dev/null; exit 1", "FFmpeg failed (1)"),
     (LAST + "echo garbage > \"$o\"", "ffprobe cannot read the file"),
     (LAST + "/usr/bin/ffmpeg -v error -f lavfi -i testsrc2=d=1:s=640x360 "
-     "-f lavfi -i sine=d=1 -f mp4 -y \"$o\"",
-     "the file is 1.0 s long, the capture 3.0 s"),
+     "-f lavfi -i sine=d=1 -c:v mpeg2video -q:v 2 -f mp4 -y \"$o\"",
+     "the file is 1.0 s long, the capture 12.0 s"),
     (LAST + "/usr/bin/ffmpeg -v error -f lavfi -i sine=d=9 -f mp4 -y \"$o\"",
      "no video stream"),
     ("exit 0", "FFmpeg ended early"),
 ], ids=["fails", "garbage", "too short", "no picture", "reads nothing"])
 def test_a_file_that_is_not_right_never_gets_its_name(
-    body: str, says: str, engine: Callable[..., Engine], tmp_path: Path
+    body: str, says: str, captured: Captured, engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
+    shutil.copytree(captured.data, tmp_path / "data")
     one = engine(ffmpeg_path=str(script(tmp_path / "bad", body)))
-    with Origin(window=0) as origin:
-        recording_id = record(one, origin, 24 if body == "exit 0" else 6)
-        recording = failed(one)
+    one.service.reprocess(captured.recording_id)
+    recording = failed(one)
     assert says in (recording.error or "")
     assert recording.files == ()
-    assert (one.capture_directory(recording_id) / INDEX).exists()
+    assert (one.capture_directory(captured.recording_id) / INDEX).exists()
     output = one.service.settings.output_directory
     assert [p for p in output.rglob("*") if p.is_file()] == []
     one.close()
     two = engine()
-    two.service.reprocess(recording_id)
-    assert_all_frames(two.wait_complete(), origin.offered)
-    assert not two.capture_directory(recording_id).exists()
+    two.service.reprocess(captured.recording_id)
+    assert_all_frames(two.wait_complete(), captured.offered)
+    assert not two.capture_directory(captured.recording_id).exists()
 
 
 def test_ffmpeg_missing_says_what_to_do(engine: Callable[..., Engine]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -118,11 +117,11 @@ SCENARIOS = [
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Outcome]]:
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     engine = Engine(tmp_path_factory.mktemp("capture"), capture_after="keep",
                     max_concurrent_recordings=len(SCENARIOS))
     try:
-        yield record_all(SCENARIOS, engine, timeout_s=60)
+        return record_all(SCENARIOS, engine, timeout_s=60)
     finally:
         engine.close()
 

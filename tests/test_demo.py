@@ -74,7 +74,7 @@ def interrupt(directory: Path) -> None:
     with demo(directory) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if "capturing" in line:
+            if "live broadcast" in line:
                 break
         assert len(processes_in(directory)) > 2
         process.send_signal(signal.SIGINT)

@@ -1,13 +1,13 @@
 """A bad line and a bad origin: every segment captured, none twice, every frame in the file.
 
 The schedule of the comparison with other recorders (2 s segments, 110 s of media) runs here
-at a fifth of its times, with the patience scaled alike; `-m long` runs it in full.
+at three twentieths of its times, with the patience scaled alike; `-m long` runs it in full.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -58,7 +58,7 @@ def origin_away(origin: Origin) -> None:
 
 
 SCENARIOS = [
-    Scenario("measured", measured(0.2), faults=schedule(0.2)),
+    Scenario("measured", measured(0.15), faults=schedule(0.15)),
     Scenario("away", origin_away),
     Scenario("trickle", steady(24), faults=(Trickle(every(5), tries=1, bytes_per_s=200),)),
     Scenario("old-playlist", steady(24), faults=(OldPlaylist(3.0, 5.5, age=7),)),
@@ -66,17 +66,17 @@ SCENARIOS = [
              (OldPlaylist(3.0, 5.5, age=7),)),
     Scenario("early", steady(24), faults=(Early(every(4), seconds=1.0),)),
     Scenario("html", steady(24), faults=(Html(every(6), tries=2),)),
-    Scenario("aes-faults", steady(24), {"encrypted": True}, schedule(0.2)),
+    Scenario("aes-faults", steady(24), {"encrypted": True}, schedule(0.15)),
     Scenario("short-window", steady(24), {"window": 4}, (Missing(every(5), tries=1),)),
 ]
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Outcome]]:
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     engine = Engine(tmp_path_factory.mktemp("faults"), capture_after="keep",
                     max_concurrent_recordings=len(SCENARIOS))
     try:
-        yield record_all(SCENARIOS, engine, timeout_s=90)
+        return record_all(SCENARIOS, engine, timeout_s=90)
     finally:
         engine.close()
 

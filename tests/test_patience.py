@@ -7,7 +7,6 @@ Each case is a broadcast of its own; all are recorded at the same time.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -22,7 +21,7 @@ from .media import fmp4_clips, ts_clips
 from .origin import Origin
 from .scenario import Outcome, Scenario, publish, record_all, until_fetched
 
-CLIPS = 20
+CLIPS = 16
 
 
 class NoKey(Fault):
@@ -58,12 +57,12 @@ class SameInit(Fault):
 
 
 def slow_line(origin: Origin) -> None:
-    publish(origin, ts_clips(CLIPS), every_s=0.4)
+    publish(origin, ts_clips(CLIPS), every_s=0.3)
 
 
 def everything_at_once(origin: Origin) -> None:
     publish(origin, ts_clips(CLIPS), every_s=0.05)
-    threading.Event().wait(4.0)
+    threading.Event().wait(2.0)
 
 
 def encoder_restarts(origin: Origin) -> None:
@@ -91,15 +90,15 @@ SCENARIOS = [
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Outcome]]:
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     patch = pytest.MonkeyPatch()
     # Doubt comes long before patience ends, as it may with segments that take their time.
     patch.setattr(doubt, "AFTER_S", 1.0)
     patch.setattr(doubt, "EVERY_S", 0.5)
-    engine = Engine(tmp_path_factory.mktemp("patience"), replace(FAST, give_up_s=4.0),
+    engine = Engine(tmp_path_factory.mktemp("patience"), replace(FAST, give_up_s=2.5),
                     capture_after="keep", max_concurrent_recordings=len(SCENARIOS))
     try:
-        yield record_all(SCENARIOS, engine, timeout_s=60)
+        return record_all(SCENARIOS, engine, timeout_s=60)
     finally:
         engine.close()
         patch.undo()

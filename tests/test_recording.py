@@ -158,10 +158,10 @@ def test_as_many_as_allowed_and_the_next_when_a_slot_is_free(
 
 def test_the_equivalent_of_two_hours_offered_at_once(engine: Callable[..., Engine]) -> None:
     """7,200 s of media in one window: all recorded, the file done soon after the end."""
-    count = 3600
-    clips = ts_clips(24, segment_s=2.0)
+    count = 1800
+    clips = ts_clips(12, segment_s=4.0, fps=5, audio=False)
     one = engine(capture_after="keep")
-    with Origin(window=0, target_s=2) as origin:
+    with Origin(window=0, target_s=4) as origin:
         for position in range(count):
             origin.add(clips[position % len(clips)])
         one.add(origin.url)

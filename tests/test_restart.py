@@ -17,7 +17,7 @@ from .daemon import Daemon
 from .media import ts_clips
 from .origin import Origin
 
-CLIPS = 36
+CLIPS = 44
 
 
 def active_with(count: int, segments: int) -> Callable[[Any], bool]:
@@ -35,14 +35,14 @@ def test_goes_on_with_the_same_recordings(daemon: Callable[..., Daemon]) -> None
     with ExitStack() as stack:
         origins = {
             "wide": stack.enter_context(Origin(window=CLIPS)),
-            "narrow": stack.enter_context(Origin(window=4)),
-            "dates": stack.enter_context(Origin(window=4, program_dates=True)),
+            "narrow": stack.enter_context(Origin(window=5)),
+            "dates": stack.enter_context(Origin(window=5, program_dates=True)),
         }
         for name, origin in origins.items():
             origin.add(ts_clips(CLIPS)[0])
             one.call("POST", "/api/channels",
                      {"platform": "url", "name": origin.url, "display_name": name})
-        plays = [o.play(ts_clips(CLIPS)[1:], every_s=0.4) for o in origins.values()]
+        plays = [o.play(ts_clips(CLIPS)[1:], every_s=0.3) for o in origins.values()]
         before = ids_by_name(one.wait("/api/recordings/active", active_with(3, 6)))
         assert one.terminate() == 0
         assert not any("SIGKILL" in line for line in one.log)

@@ -220,6 +220,7 @@ def _worker_exit(server: Any, worker: RecorderWorker) -> None:
     nothing that is not on disk: the process leaves without waiting for it."""
     if worker.engine is not None:
         worker.engine.close()
+    worker.closers.join(0.0)
     hanging = leftovers(LEFTOVERS_MAX_S)
     if hanging and worker.booted:
         log.info("Leaving without %s", ", ".join(hanging))
