@@ -12,9 +12,26 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from .models import Event, utc_now
+from .models import Channel, Event, Recording, utc_now
 
 QUEUED_EVENTS = 1000
+
+
+def about_channel(channel: Channel) -> dict[str, Any]:
+    """What every event about a channel says of it."""
+    return {"channel_id": channel.id, "channel": channel.display_name,
+            "platform": channel.platform}
+
+
+def about_recording(recording: Recording) -> dict[str, Any]:
+    """What every event about a recording says of it."""
+    return {
+        "id": recording.id,
+        "channel_id": recording.channel_id,
+        "channel": recording.channel_name,
+        "platform": recording.platform,
+        "title": recording.title,
+    }
 
 
 class Subscription:

@@ -18,7 +18,7 @@ from functools import partial
 
 from .config import Settings
 from .errors import ChannelNotFound, PlatformError, RecorderError
-from .events import EventBus
+from .events import EventBus, about_channel
 from .models import Broadcast, Channel, ChannelStatus, EndReason, SkipReason, iso, utc_now
 from .platforms import Platform
 from .rules import Slots, channel_status, next_check_s, why_not_record
@@ -144,7 +144,7 @@ class Supervisor:
                 channel.id, durable=False, last_error=message, last_checked_at=utc_now())
             log.warning("%s: %s", channel.display_name, message)
         if watch.failures == 1:
-            self._bus.publish("channel_error", {**facts(channel), "error": message})
+            self._bus.publish("channel_error", {**about_channel(channel), "error": message})
         self.announce(channel.id)
 
     def _note_answer(
@@ -230,7 +230,7 @@ class Supervisor:
                 return
             watch.told = now
         self._bus.publish("channel_status", {
-            **facts(channel), "status": status.value,
+            **about_channel(channel), "status": status.value,
             "status_reason": reason.value if reason else None,
             "title": watch.live.title if watch.live else None,
             "live_since": iso(channel.live_since),
@@ -251,8 +251,3 @@ class Supervisor:
     def _watch(self, channel_id: str) -> Watch:
         with self._lock:
             return self._watches.setdefault(channel_id, Watch())
-
-
-def facts(channel: Channel) -> dict[str, object]:
-    return {"channel_id": channel.id, "channel": channel.display_name,
-            "platform": channel.platform}

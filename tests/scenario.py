@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from brlib.capture import Timeouts
 from brlib.models import Recording
 
-from .engine import Engine
+from .engine import FAST, Engine
 from .faults import Fault, Offered
 from .media import Clip
 from .origin import Origin
@@ -63,8 +64,21 @@ def until_fetched(origin: Origin, name: str, timeout_s: float = 20.0) -> None:
         pause.wait(0.05)
 
 
-def record_all(scenarios: list[Scenario], engine: Engine, timeout_s: float) -> dict[str, Outcome]:
-    """Play and record every scenario at the same time."""
+def record_all(
+    scenarios: list[Scenario], directory: Path, timeout_s: float, timeouts: Timeouts = FAST
+) -> dict[str, Outcome]:
+    """Play and record every scenario at the same time, in one engine that keeps captures."""
+    engine = Engine(directory, timeouts, capture_after="keep",
+                    max_concurrent_recordings=len(scenarios))
+    try:
+        return _record(scenarios, engine, timeout_s)
+    finally:
+        engine.close()
+
+
+def _record(
+    scenarios: list[Scenario], engine: Engine, timeout_s: float
+) -> dict[str, Outcome]:
     with ExitStack() as stack:
         origins = {s.name: stack.enter_context(Origin(**s.origin)) for s in scenarios}
         for scenario in scenarios:

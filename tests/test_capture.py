@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from .compare import assert_all_frames, assert_same
-from .engine import Engine
 from .media import fmp4_clips, stream_kinds, ts_clips
 from .origin import Origin
 from .scenario import Outcome, Scenario, publish, record_all, until_fetched
@@ -118,12 +117,7 @@ SCENARIOS = [
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    engine = Engine(tmp_path_factory.mktemp("capture"), capture_after="keep",
-                    max_concurrent_recordings=len(SCENARIOS))
-    try:
-        return record_all(SCENARIOS, engine, timeout_s=60)
-    finally:
-        engine.close()
+    return record_all(SCENARIOS, tmp_path_factory.mktemp("capture"), timeout_s=60)
 
 
 @pytest.fixture(params=SCENARIOS, ids=lambda s: s.name)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 import pytest
 
 from .compare import assert_all_frames, assert_same
-from .engine import Engine
 from .faults import (
     Cut, Early, Fault, Hang, Html, Missing, OldPlaylist, PlaylistError, ServerError, Trickle, every,
 )
@@ -73,12 +72,7 @@ SCENARIOS = [
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    engine = Engine(tmp_path_factory.mktemp("faults"), capture_after="keep",
-                    max_concurrent_recordings=len(SCENARIOS))
-    try:
-        return record_all(SCENARIOS, engine, timeout_s=90)
-    finally:
-        engine.close()
+    return record_all(SCENARIOS, tmp_path_factory.mktemp("faults"), timeout_s=90)
 
 
 @pytest.mark.parametrize("name", [s.name for s in SCENARIOS])
@@ -95,10 +89,7 @@ def test_measured_schedule_in_full(tmp_path_factory: pytest.TempPathFactory) -> 
     from brlib.capture import Timeouts
 
     scenario = Scenario("full", measured(1.0), {"target_s": 2}, faults=schedule(1.0))
-    engine = Engine(tmp_path_factory.mktemp("full"), Timeouts(), capture_after="keep")
-    try:
-        outcome = record_all([scenario], engine, timeout_s=200)["full"]
-        assert_same(outcome.directory, outcome.offered)
-        assert_all_frames(outcome.recording, outcome.offered)
-    finally:
-        engine.close()
+    outcome = record_all(
+        [scenario], tmp_path_factory.mktemp("full"), timeout_s=200, timeouts=Timeouts())["full"]
+    assert_same(outcome.directory, outcome.offered)
+    assert_all_frames(outcome.recording, outcome.offered)

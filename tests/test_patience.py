@@ -15,7 +15,7 @@ from brlib.models import GapCause
 from brlib.recorder import doubt
 
 from .compare import assert_all_frames, assert_same
-from .engine import FAST, Engine
+from .engine import FAST
 from .faults import ALWAYS, Asked, Fault, Missing, Reply, Trickle
 from .media import fmp4_clips, ts_clips
 from .origin import Origin
@@ -95,12 +95,10 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     # Doubt comes long before patience ends, as it may with segments that take their time.
     patch.setattr(doubt, "AFTER_S", 1.0)
     patch.setattr(doubt, "EVERY_S", 0.5)
-    engine = Engine(tmp_path_factory.mktemp("patience"), replace(FAST, give_up_s=2.5),
-                    capture_after="keep", max_concurrent_recordings=len(SCENARIOS))
     try:
-        return record_all(SCENARIOS, engine, timeout_s=60)
+        return record_all(SCENARIOS, tmp_path_factory.mktemp("patience"), timeout_s=60,
+                          timeouts=replace(FAST, give_up_s=2.5))
     finally:
-        engine.close()
         patch.undo()
 
 

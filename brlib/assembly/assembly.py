@@ -17,7 +17,7 @@ from typing import Any
 from .. import ledger
 from ..config import Settings
 from ..errors import Conflict, RecorderError
-from ..events import EventBus
+from ..events import EventBus, about_recording
 from ..models import Recording, RecordingStatus
 from ..store import Store
 from ..workers import Pool
@@ -91,7 +91,7 @@ class Assembly:
             job = self._jobs.get(recording.id)
             if job is not None:
                 job.recording = recording
-        self._bus.publish("processing_started", facts(recording))
+        self._bus.publish("processing_started", about_recording(recording))
         if job is not None:
             job.closed.set()
         else:
@@ -191,7 +191,7 @@ class Assembly:
         total = job.recording.sums.captured_bytes
         percent = min(100.0, 100.0 * job.fed_bytes / total) if total else 0.0
         self._bus.publish(
-            "processing_progress", {**facts(job.recording), "percent": round(percent, 1)})
+            "processing_progress", {**about_recording(job.recording), "percent": round(percent, 1)})
 
     def _end(self, job: Job, **changes: Any) -> Recording:
         """Move the recording on and let the job go, as one: who sees the new status may
@@ -215,7 +215,7 @@ class Assembly:
             file_size_bytes=finished.size_bytes)
         log.info("%s is complete: %s", recording.id, finished.files[0])
         self._bus.publish("processing_complete", {
-            **facts(recording),
+            **about_recording(recording),
             "file_path": recording.file_path,
             "files": list(recording.files),
             "file_size": recording.file_size_bytes,
@@ -233,14 +233,4 @@ class Assembly:
                 return
         files = tuple(name for name in job.recording.files if Path(name).exists())
         recording = self._end(job, status=RecordingStatus.FAILED, error=message, files=files)
-        self._bus.publish("processing_failed", {**facts(recording), "error": message})
-
-
-def facts(recording: Recording) -> dict[str, Any]:
-    return {
-        "id": recording.id,
-        "channel_id": recording.channel_id,
-        "channel": recording.channel_name,
-        "platform": recording.platform,
-        "title": recording.title,
-    }
+        self._bus.publish("processing_failed", {**about_recording(recording), "error": message})

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..events import about_recording
 from ..models import Activity, Gap, Recording, iso
 
 
 def recording(subject: Recording) -> dict[str, Any]:
     return {
-        "id": subject.id,
-        "channel_id": subject.channel_id,
-        "channel": subject.channel_name,
-        "platform": subject.platform,
-        "title": subject.title,
+        **about_recording(subject),
         "quality": subject.quality,
         "status": subject.status.value,
         "started_at": iso(subject.started_at),
