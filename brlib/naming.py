@@ -83,7 +83,10 @@ def time_values(moment: datetime) -> dict[str, str]:
 def inside(path: Path, root: Path) -> bool:
     """Whether `path`, links resolved, is below `root`; never for what cannot be resolved."""
     try:
-        return root.resolve() in path.resolve().parents
+        resolved = path.resolve()
+        # From Python 3.13 on links in a circle resolve to themselves, without an error.
+        circle = any(p.is_symlink() for p in (resolved, *resolved.parents))
+        return not circle and root.resolve() in resolved.parents
     except (OSError, RuntimeError, ValueError):  # links in a circle, a NUL
         return False
 

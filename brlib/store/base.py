@@ -116,8 +116,12 @@ class Database:
         self._path = path
         self._write_lock = threading.Lock()
         self._writer = self._connect()
-        self._use_wal()
-        self._migrate()
+        try:
+            self._use_wal()
+            self._migrate()
+        except BaseException:
+            self._writer.close()
+            raise
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue(READERS)
         for _ in range(READERS):
             self._readers.put(self._connect())
