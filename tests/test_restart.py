@@ -35,8 +35,8 @@ def test_goes_on_with_the_same_recordings(daemon: Callable[..., Daemon]) -> None
     with ExitStack() as stack:
         origins = {
             "wide": stack.enter_context(Origin(window=CLIPS)),
-            "narrow": stack.enter_context(Origin(window=5)),
-            "dates": stack.enter_context(Origin(window=5, program_dates=True)),
+            "narrow": stack.enter_context(Origin(window=7)),
+            "dates": stack.enter_context(Origin(window=7, program_dates=True)),
         }
         for name, origin in origins.items():
             origin.add(ts_clips(CLIPS)[0])
