@@ -252,3 +252,44 @@ def test_a_full_disk(small_disk: Path) -> None:
     check_whole(directory)
     Ledger.recover(directory).close()
     assert read(directory) == one.tally and one.tally.sums.segments == num + 1
+
+
+@pytest.mark.parametrize("damage", ["part gone", "part short", "index flipped"])
+def test_what_was_synced_is_never_cut(capture: Path, damage: str) -> None:
+    """That is no crash's doing: recovery refuses, and everything stays as it is."""
+    index, part = capture / INDEX, capture / "0001.ts"
+    if damage == "part gone":
+        part.unlink()
+    elif damage == "part short":
+        os.truncate(part, part.stat().st_size - 1)
+    else:
+        index.write_bytes(index.read_bytes().replace(b"#EXTINF", b"$EXTINF", 1))
+    before = {p.name: p.read_bytes() for p in capture.iterdir()}
+    with pytest.raises(CaptureDamaged):
+        Ledger.recover(capture)
+    assert {p.name: p.read_bytes() for p in capture.iterdir()} == before
+
+
+def test_an_old_part_that_cannot_be_synced_leaves_the_capture_usable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Ledger.create(tmp_path / "rec_1", 10)
+    one.begin_part("ts", ".ts", b"")
+    append(one, 0)
+    fdatasync, calls = os.fdatasync, []
+
+    def failing(fd: int) -> None:
+        calls.append(fd)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        fdatasync(fd)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fdatasync", failing)
+        with pytest.raises(OSError, match="Input/output"):
+            one.begin_part("mp4", ".mp4", b"IIII")
+    append(one, 1)
+    one.begin_part("mp4", ".mp4", b"IIII")
+    append(one, 2)
+    one.close()
+    check_whole(tmp_path / "rec_1")

@@ -7,7 +7,7 @@ origin by an adapter on the session, the plugin itself is untouched.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,9 +17,10 @@ from requests.adapters import HTTPAdapter
 from streamlink.session.session import Streamlink
 
 from brlib.errors import Invalid, PlatformError
-from brlib.models import Channel, utc_now
+from brlib.models import Channel, ChannelStatus, utc_now
 from brlib.platforms import Sessions, UrlPlatform
 
+from .engine import Engine
 from .faults import Asked, Fault, Reply
 from .media import ts_clips
 from .origin import Origin
@@ -211,3 +212,19 @@ def test_the_edge_is_that_of_the_variant_that_is_recorded(
         assert broadcast is not None
         edges.add(broadcast.edge)
     assert len(edges) == 2
+
+
+def test_a_surprise_in_a_check_is_an_error_of_the_channel_and_backs_off(
+    engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def surprise(self: UrlPlatform, channel: Channel) -> None:
+        raise OverflowError("cannot convert float infinity to integer")
+
+    monkeypatch.setattr(UrlPlatform, "check", surprise)
+    one = engine()
+    added = one.add("http://127.0.0.1:9/live.m3u8")
+    event = one.wait("channel_error", channel_id=added.id)
+    assert "float infinity" in event.data["error"]
+    one.wait("channel_status", channel_id=added.id, status="error")
+    state, _ = one.service.supervisor.state(one.service.store.channels.get(added.id))
+    assert state is ChannelStatus.ERROR
