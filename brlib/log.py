@@ -12,8 +12,6 @@ import re
 import sys
 from typing import TextIO
 
-LEVELS = ("debug", "info", "warning", "error")
-
 _SECRETS = (
     (re.compile(r"\bbr_[A-Za-z0-9]{8,}"), "br_***"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"), "***"),

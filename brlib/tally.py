@@ -35,8 +35,6 @@ class Tally:
     recent: OrderedDict[str, Segment] = field(default_factory=OrderedDict)
     gaps: list[Gap] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
-    first_taken_at: datetime | None = None
-    max_duration_s: float = 0.0
     ended: bool = False
 
     def add(self, entry: Entry) -> None:
@@ -64,8 +62,6 @@ class Tally:
         self.part_bytes = entry.offset + entry.size_bytes
         self.last = entry
         self.expected, self.epoch = entry.num + 1, entry.epoch
-        self.first_taken_at = self.first_taken_at or entry.taken_at
-        self.max_duration_s = max(self.max_duration_s, entry.duration_s)
         self.recent[entry.digest] = entry
         self.recent.move_to_end(entry.digest)
         if len(self.recent) > RECENT_SEGMENTS:

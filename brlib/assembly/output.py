@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -23,8 +22,6 @@ PROBE_MAX_S = 60.0
 COUNT_MAX_S = 1800.0
 # FFmpeg at the end of its input writes an index of some MB; slow disks included.
 FINISH_MAX_S = 120.0
-
-Spawn = Callable[[str, Sequence[str]], Child]
 
 
 class Output(Protocol):
@@ -107,13 +104,11 @@ class PlainOutput:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        self._size_bytes = 0
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(self._fd, view):]
-        self._size_bytes += len(data)
 
     def finish(self, held: Sums, kinds: frozenset[str], source: Path) -> None:
         self._close()

@@ -40,8 +40,7 @@ class Filtered:
 class Fetched:
     """A segment with what it needs: its init section and the keys by address."""
 
-    def __init__(self, generation: int) -> None:
-        self.generation = generation
+    def __init__(self) -> None:
         self.body = Body(b"")
         self.init: Body | None = None
         self.init_key: Any = None
@@ -142,7 +141,7 @@ class WriterMixin:
         if self.should_filter_segment(segment):  # type: ignore[attr-defined]
             return Filtered()
         self.sink.wait_room(segment)
-        fetched = Fetched(generation)
+        fetched = Fetched()
         if segment.map is not None:
             fetched.init_key = (generation, segment.map.uri, segment.map.byterange)
             init = self._shared(fetched.init_key, segment, segment.map)
