@@ -9,6 +9,7 @@ reads a value from a file.
 from __future__ import annotations
 
 import configparser
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -23,10 +24,15 @@ from .ffmpeg import CONTAINERS
 Reader = Callable[[str], Any]
 
 
-def option(section: str, default: Any, reader: Reader, help: str, shown: str = "") -> Any:
-    """A field that is an option. `shown` is the default as people write it."""
-    return field(default=default, metadata={
+def option(
+    section: str, default: Any, reader: Reader, help: str, shown: str = "", *,
+    restart: bool = False, secret: bool = False,
+) -> Any:
+    """A field that is an option. `shown` is the default as people write it; `restart` says
+    that a change is for the next start; a `secret` is never shown."""
+    return field(default=default, repr=not secret, metadata={
         "section": section, "reader": reader, "help": help, "shown": shown or _shown(default),
+        "restart": restart, "secret": secret,
     })
 
 
@@ -79,10 +85,32 @@ def size(value: str) -> int:
     return int(float(match[1]) * 1024 ** ("kmgt".find(match[2]) + 1 if match[2] else 0))
 
 
+def optional(read: Reader) -> Reader:
+    """`none` (or `no`, `off`) is no value."""
+    return lambda value: None if value.lower() in ("none", "no", "off") else read(value)
+
+
+def networks(value: str) -> tuple[str, ...]:
+    """Addresses and networks, by commas."""
+    found = [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        return tuple(str(ipaddress.ip_network(part, strict=False)) for part in found)
+    except ValueError as error:
+        raise ValueError(f"must be addresses such as 10.0.0.0/8, by commas: {error}") from error
+
+
 def one_of(*choices: str) -> Reader:
     def read(value: str) -> str:
         if value not in choices:
             raise ValueError("must be one of " + ", ".join(choices))
+        return value
+    return read
+
+
+def secret_text(low: int) -> Reader:
+    def read(value: str) -> str:
+        if len(value) < low:
+            raise ValueError(f"must have at least {low} characters")
         return value
     return read
 
@@ -112,18 +140,50 @@ def template(value: str) -> str:
 
 @dataclass(frozen=True)
 class Settings:
-    host: str = option("server", "127.0.0.1", text, "Address to listen on; 0.0.0.0 is every one")
-    port: int = option("server", 8080, whole(0, 65535), "Port; 0 takes a free one")
-    threads: int = option("server", 8, whole(2, 256), "Requests answered at the same time")
-    max_websockets: int = option("server", 32, whole(0, 1000), "WebSocket clients at most")
+    host: str = option(
+        "server", "127.0.0.1", text, "Address to listen on; 0.0.0.0 is every one", restart=True)
+    port: int = option("server", 8080, whole(0, 65535), "Port; 0 takes a free one", restart=True)
+    threads: int = option(
+        "server", 8, whole(2, 256), "Requests answered at the same time", restart=True)
+    max_websockets: int = option(
+        "server", 32, whole(0, 1000), "WebSocket clients at most", restart=True)
+    local_only: bool = option(
+        "server", False, yes_no,
+        "Listen on 127.0.0.1 only and ask for no login: whoever uses this machine is admin",
+        restart=True)
     public_health: bool = option("server", False, yes_no, "Answer /api/health without a key")
+    trusted_proxies: tuple[str, ...] = option(
+        "server", (), networks, "Proxies whose X-Forwarded-For is believed, by commas", "none")
+    admin_username: str = option(
+        "auth", "admin", text, "Name of the admin that the first start makes")
+    admin_password: str | None = option(
+        "auth", None, text, "Password of that admin; without one it is made and printed once",
+        secret=True)
+    jwt_secret: str | None = option(
+        "auth", None, secret_text(32),
+        "Key that signs login tokens, 32 characters or more; made and kept when empty",
+        restart=True, secret=True)
+    session_duration: float = option(
+        "auth", 86400.0, duration(60, 31 * 86400), "How long a login lasts", "24h")
+    refresh_grace: float = option(
+        "auth", 3600.0, duration(0, 86400), "How long after that it can be refreshed", "1h")
+    min_password_length: int = option(
+        "auth", 8, whole(8, 128), "Characters that a new password needs")
     data_directory: Path = option(
         "storage", Path("data"), directory,
-        "Database and captures; a local disk, not a network share")
+        "Database and captures; a local disk, not a network share", restart=True)
     output_directory: Path = option(
         "storage", Path("recordings"), directory, "Where finished files go")
+    quota: int | None = option(
+        "storage", None, optional(size), "Bytes that recordings may take in all", "none")
     min_free_space: int = option(
         "storage", 1024 ** 3, size, "No recording starts with less than this free", "1G")
+    retention_days: int | None = option(
+        "storage", None, optional(whole(1, 36500)),
+        "Finished recordings older than this are deleted", "none")
+    retention_keep_latest: int | None = option(
+        "storage", None, optional(whole(1, 1_000_000)),
+        "So many finished recordings are kept of each channel, whatever their age", "none")
     max_concurrent_recordings: int = option(
         "recording", 3, whole(1, 500), "Broadcasts recorded at the same time")
     default_quality: str = option(

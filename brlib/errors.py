@@ -34,6 +34,12 @@ class Unauthorized(RecorderError):
     code = "UNAUTHORIZED"
 
 
+class TokenExpired(Unauthorized):
+    """The login is over; within the grace period it can still be refreshed."""
+
+    code = "TOKEN_EXPIRED"
+
+
 class Forbidden(RecorderError):
     code = "FORBIDDEN"
 
@@ -56,10 +62,30 @@ class RecordingNotFound(NotFound):
         super().__init__(f"Recording with ID {recording_id} does not exist")
 
 
+class ImageNotFound(NotFound):
+    code = "IMAGE_NOT_FOUND"
+
+
 class Conflict(RecorderError):
     """The thing exists already, or its state does not allow the verb."""
 
     code = "CONFLICT"
+
+
+class TooLarge(RecorderError):
+    """More bytes than are taken."""
+
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class RateLimited(RecorderError):
+    """Too many requests; `retry_after_s` is when the next may come."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class PlatformError(RecorderError):

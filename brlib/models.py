@@ -106,6 +106,33 @@ class SessionEnd(StrEnum):
     DISK = "disk"        # the capture could not be written
 
 
+class Role(StrEnum):
+    """What someone may do: everything, or read what is no secret."""
+
+    ADMIN = "admin"
+    VIEWER = "viewer"
+
+
+@dataclass(frozen=True)
+class User:
+    id: str
+    username: str
+    role: Role
+    created_at: datetime
+    last_login_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a request. `credential` is whom its limits count for, of whatever kind;
+    `session_id` is there for a login."""
+
+    name: str
+    role: Role
+    credential: str
+    session_id: str | None = None
+
+
 @dataclass(frozen=True)
 class Channel:
     """A live source that someone asked us to watch, and what is remembered of it."""

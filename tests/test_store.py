@@ -263,12 +263,12 @@ def test_a_failed_migration_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_store(tmp_path / "db").close()
-    worse = (*MIGRATIONS, "CREATE TABLE extra (id TEXT); no SQL;")
+    worse = (*MIGRATIONS, ("CREATE TABLE extra (id TEXT)", "no SQL"))
     monkeypatch.setattr("brlib.store.base.MIGRATIONS", worse)
     with pytest.raises(sqlite3.OperationalError):
         open_store(tmp_path / "db")
     monkeypatch.setattr(
-        "brlib.store.base.MIGRATIONS", (*MIGRATIONS, "CREATE TABLE extra (id TEXT);"))
+        "brlib.store.base.MIGRATIONS", (*MIGRATIONS, ("CREATE TABLE extra (id TEXT)",)))
     store = open_store(tmp_path / "db")
     assert store.database.rows("SELECT * FROM extra") == []
     store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import sqlite3
 import threading
@@ -16,76 +17,107 @@ BUSY_TIMEOUT_S = 10.0
 READERS = 4
 
 # Append only: a database remembers how many of these it has seen (user_version).
-MIGRATIONS = (
-    """
-    CREATE TABLE channels (
-        id TEXT PRIMARY KEY,
-        platform TEXT NOT NULL,
-        name TEXT NOT NULL,
-        display_name TEXT NOT NULL,
-        url TEXT NOT NULL,
-        quality TEXT NOT NULL,
-        enabled INTEGER NOT NULL,
-        paused INTEGER NOT NULL,
-        priority INTEGER NOT NULL,
-        filename_template TEXT,
-        output_directory TEXT,
-        broadcast_id TEXT,
-        live_since TEXT,
-        stopped_broadcast_id TEXT,
-        ended_edge TEXT,
-        last_checked_at TEXT,
-        last_error TEXT,
-        created_at TEXT NOT NULL
-    );
-    CREATE UNIQUE INDEX channels_name ON channels (platform, lower(name));
-    CREATE TABLE recordings (
-        id TEXT PRIMARY KEY,
-        channel_id TEXT NOT NULL,
-        channel_name TEXT NOT NULL,
-        platform TEXT NOT NULL,
-        title TEXT NOT NULL,
-        category TEXT,
-        quality TEXT NOT NULL,
-        broadcast_id TEXT,
-        status TEXT NOT NULL,
-        started_at TEXT NOT NULL,
-        ended_at TEXT,
-        end_reason TEXT,
-        segments INTEGER NOT NULL,
-        captured_bytes INTEGER NOT NULL,
-        captured_s REAL NOT NULL,
-        gaps INTEGER NOT NULL,
-        gap_s REAL NOT NULL,
-        parts INTEGER NOT NULL,
-        files TEXT NOT NULL,
-        file_size_bytes INTEGER NOT NULL,
-        error TEXT,
-        filename_template TEXT,
-        output_directory TEXT
-    );
-    CREATE INDEX recordings_newest ON recordings (started_at DESC, id DESC);
-    CREATE INDEX recordings_channel ON recordings (channel_id, started_at DESC, id DESC);
-    CREATE INDEX recordings_platform ON recordings (platform, started_at DESC, id DESC);
-    CREATE INDEX recordings_status ON recordings (status, started_at DESC, id DESC);
-    CREATE TABLE gaps (
-        recording_id TEXT NOT NULL REFERENCES recordings (id) ON DELETE CASCADE,
-        started_at TEXT NOT NULL,
-        offset_s REAL NOT NULL,
-        duration_s REAL NOT NULL,
-        segments INTEGER NOT NULL,
-        cause TEXT NOT NULL
-    );
-    CREATE INDEX gaps_recording ON gaps (recording_id, offset_s);
-    CREATE TABLE api_keys (
-        id INTEGER PRIMARY KEY,
-        label TEXT NOT NULL,
-        digest TEXT NOT NULL UNIQUE,
-        permission TEXT NOT NULL,
-        created_at TEXT NOT NULL,
-        last_used_at TEXT
-    );
-    """,
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE channels (
+            id TEXT PRIMARY KEY,
+            platform TEXT NOT NULL,
+            name TEXT NOT NULL,
+            display_name TEXT NOT NULL,
+            url TEXT NOT NULL,
+            quality TEXT NOT NULL,
+            enabled INTEGER NOT NULL,
+            paused INTEGER NOT NULL,
+            priority INTEGER NOT NULL,
+            filename_template TEXT,
+            output_directory TEXT,
+            broadcast_id TEXT,
+            live_since TEXT,
+            stopped_broadcast_id TEXT,
+            ended_edge TEXT,
+            last_checked_at TEXT,
+            last_error TEXT,
+            created_at TEXT NOT NULL
+        )
+        """,
+        "CREATE UNIQUE INDEX channels_name ON channels (platform, lower(name))",
+        """
+        CREATE TABLE recordings (
+            id TEXT PRIMARY KEY,
+            channel_id TEXT NOT NULL,
+            channel_name TEXT NOT NULL,
+            platform TEXT NOT NULL,
+            title TEXT NOT NULL,
+            category TEXT,
+            quality TEXT NOT NULL,
+            broadcast_id TEXT,
+            status TEXT NOT NULL,
+            started_at TEXT NOT NULL,
+            ended_at TEXT,
+            end_reason TEXT,
+            segments INTEGER NOT NULL,
+            captured_bytes INTEGER NOT NULL,
+            captured_s REAL NOT NULL,
+            gaps INTEGER NOT NULL,
+            gap_s REAL NOT NULL,
+            parts INTEGER NOT NULL,
+            files TEXT NOT NULL,
+            file_size_bytes INTEGER NOT NULL,
+            error TEXT,
+            filename_template TEXT,
+            output_directory TEXT
+        )
+        """,
+        "CREATE INDEX recordings_newest ON recordings (started_at DESC, id DESC)",
+        "CREATE INDEX recordings_channel ON recordings (channel_id, started_at DESC, id DESC)",
+        "CREATE INDEX recordings_platform ON recordings (platform, started_at DESC, id DESC)",
+        "CREATE INDEX recordings_status ON recordings (status, started_at DESC, id DESC)",
+        """
+        CREATE TABLE gaps (
+            recording_id TEXT NOT NULL REFERENCES recordings (id) ON DELETE CASCADE,
+            started_at TEXT NOT NULL,
+            offset_s REAL NOT NULL,
+            duration_s REAL NOT NULL,
+            segments INTEGER NOT NULL,
+            cause TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX gaps_recording ON gaps (recording_id, offset_s)",
+        """
+        CREATE TABLE api_keys (
+            id INTEGER PRIMARY KEY,
+            label TEXT NOT NULL,
+            digest TEXT NOT NULL UNIQUE,
+            permission TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            last_used_at TEXT
+        )
+        """,
+    ),
+    (
+        """
+        CREATE TABLE users (
+            id TEXT PRIMARY KEY,
+            username TEXT NOT NULL,
+            password TEXT NOT NULL,
+            role TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            last_login_at TEXT
+        )
+        """,
+        "CREATE UNIQUE INDEX users_name ON users (lower(username))",
+        """
+        CREATE TABLE sessions (
+            id TEXT PRIMARY KEY,
+            user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+            created_at TEXT NOT NULL,
+            expires_at TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX sessions_user ON sessions (user_id, created_at)",
+        "CREATE INDEX sessions_end ON sessions (expires_at)",
+    ),
 )
 
 
@@ -155,7 +187,7 @@ class Database:
             if seen > len(MIGRATIONS):
                 raise sqlite3.DatabaseError(
                     f"{self._path} was written by a newer version of this program")
-            for statement in ";".join(MIGRATIONS[seen:]).split(";"):
+            for statement in itertools.chain.from_iterable(MIGRATIONS[seen:]):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
