@@ -92,7 +92,7 @@ def optional(read: Reader) -> Reader:
 
 def networks(value: str) -> tuple[str, ...]:
     """Addresses and networks, by commas."""
-    found = [part.strip() for part in value.split(",") if part.strip()]
+    found = [part.strip() for part in value.split(",") if part.strip() and value != "none"]
     try:
         return tuple(str(ipaddress.ip_network(part, strict=False)) for part in found)
     except ValueError as error:
