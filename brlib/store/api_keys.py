@@ -32,14 +32,19 @@ class ApiKeys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, label: str, permission: str) -> str:
-        """A new key, in the only copy there will ever be."""
-        key = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH))
+    def make(self, label: str, permission: str) -> tuple[ApiKey, str]:
+        """A new entry, and its key in the only copy there will ever be."""
+        key, now = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH)), utc_now()
         with self._database.write() as db:
-            db.execute(
+            added = db.execute(
                 "INSERT INTO api_keys (label, digest, permission, created_at) VALUES (?, ?, ?, ?)",
-                (label, _digest(key), permission, to_text(utc_now())))
-        return key
+                (label, _digest(key), permission, to_text(now)))
+            assert added.lastrowid is not None
+            return ApiKey(added.lastrowid, label, permission, now, None), key
+
+    def create(self, label: str, permission: str) -> str:
+        """The key alone."""
+        return self.make(label, permission)[1]
 
     def find_all(self) -> list[ApiKey]:
         return [
