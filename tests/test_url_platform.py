@@ -19,6 +19,7 @@ from streamlink.session.session import Streamlink
 from brlib.errors import Invalid, PlatformError
 from brlib.models import Channel, ChannelStatus, utc_now
 from brlib.platforms import Sessions, UrlPlatform
+from brlib.platforms.page import PAGE_MAX_BYTES, image_of
 
 from .engine import Engine
 from .faults import Asked, Fault, Reply
@@ -228,3 +229,93 @@ def test_a_surprise_in_a_check_is_an_error_of_the_channel_and_backs_off(
     one.wait("channel_status", channel_id=added.id, status="error")
     state, _ = one.service.supervisor.state(one.service.store.channels.get(added.id))
     assert state is ChannelStatus.ERROR
+
+
+PAGE_URL = "https://host.example/user/live?x=1"
+
+
+def meta(content: str, name: str = "og:image", attribute: str = "property") -> str:
+    return f'<html><head><title>x</title><meta {attribute}="{name}" content="{content}"></head>'
+
+
+@pytest.mark.parametrize("html, expected", [
+    (meta("https://cdn.example/a.png?x=1&amp;y=2"), "https://cdn.example/a.png?x=1&y=2"),
+    (meta("/a.png"), "https://host.example/a.png"),
+    (meta("a.png"), "https://host.example/user/a.png"),
+    (meta("//cdn.example/a.png"), "https://cdn.example/a.png"),
+    (meta(" http://cdn.example/a.png "), "http://cdn.example/a.png"),
+    (meta("/a.png", "og:image:url", "name"), "https://host.example/a.png"),
+    (meta("/a.png", "OG:Image").upper(), "https://host.example/A.PNG"),
+    (meta("/a.png") + meta("/b.png"), "https://host.example/a.png"),
+    (meta("data:image/png;base64,AAAA") + meta("/b.png"), "https://host.example/b.png"),
+    (meta("file:///etc/passwd"), None), (meta("javascript:alert(1)"), None),
+    (meta("http://[::1"), None), (meta("http:///a.png"), None), (meta(""), None),
+    (meta("/a.png", "og:title"), None), (f"<!-- {meta('/a.png')} -->", None),
+    ('<script>"' + meta("/a.png") + '"</script>', None),
+    ("<meta property=og:image>", None), ("<meta content=x>", None),
+    ("<meta property=og:image content=/a.png", None), ("", None), ("#EXTM3U", None),
+])
+def test_the_image_of_a_page(html: str, expected: str | None) -> None:
+    assert image_of(html, PAGE_URL) == expected
+
+
+class Page(Fault):
+    """An answer for the paths that begin with `/page`, and which paths were asked for."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        self.asked: list[str] = []
+
+    def act(self, asked: Asked) -> Reply | None:
+        self.asked.append(asked.path)
+        return self.reply if asked.path.startswith("/page") else None
+
+
+@pytest.mark.parametrize("reply, image", [
+    (Reply(200, meta("/a.png").encode(), "text/html; charset=utf-8"), "/a.png"),
+    (Reply(200, meta("/a.png").encode(), "video/mp2t"), None),
+    (Reply(200, b"<html></html>", "text/html"), None),
+    (Reply(200, b" " * PAGE_MAX_BYTES + meta("/a.png").encode(), "text/html"), None),
+    (Reply(200, b"\xff\xfe\0" + meta("/a.png").encode("latin-1"), "text/html"), "/a.png"),
+    # Without end at 1 MB/s: what is not looked at is not waited for.
+    (Reply(200, meta("/a.png").encode() + bytes(10 ** 8), "text/html", bytes_per_s=10 ** 6),
+     "/a.png"),
+])
+def test_the_profile_of_a_page(
+    reply: Reply, image: str | None, origin: Origin, platform: UrlPlatform
+) -> None:
+    origin.faults.append(Page(reply))
+    profile = platform.profile(channel(origin.base_url + "/page"))
+    assert profile.profile_image_url == (image and origin.base_url + image)
+    assert profile.display_name is profile.banner_image_url is None
+
+
+def test_a_playlist_has_no_profile_and_is_not_asked_for(
+    origin: Origin, platform: UrlPlatform
+) -> None:
+    page = Page(Reply(200, meta("/a.png").encode(), "text/html"))
+    origin.faults.append(page)
+    address = channel(origin.base_url + "/page/Live.M3U8?token=t")
+    assert platform.profile(address).profile_image_url is None
+    assert page.asked == []
+
+
+@pytest.mark.parametrize("reply, says", [
+    (Reply(404), "answers HTTP 404"), (Reply(503), "answers HTTP 503"),
+    (Reply(200, b"x" * 1000, "text/html", cut=True), "broke off"),
+    (Reply(302, headers=(("Location", "/page"),)), "cannot be reached"),
+])
+def test_a_page_that_cannot_be_had_is_no_page_without_an_image(
+    reply: Reply, says: str, origin: Origin, platform: UrlPlatform
+) -> None:
+    origin.faults.append(Page(reply))
+    with pytest.raises(PlatformError, match=says) as failed:
+        platform.profile(channel(origin.base_url + "/page?token=s3cret"))
+    assert "s3cret" not in str(failed.value)
+
+
+def test_a_profile_waits_for_no_check(origin: Origin, platform: UrlPlatform) -> None:
+    origin.faults.append(Page(Reply(200, meta("/a.png").encode(), "text/html")))
+    page = channel(origin.base_url + "/page")
+    with platform._keep(page).lock:
+        assert platform.profile(page).profile_image_url == origin.base_url + "/a.png"

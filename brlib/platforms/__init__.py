@@ -4,7 +4,10 @@ from .base import Address, Opened, Platform
 from .sessions import Sessions
 from .url import UrlPlatform
 
-__all__ = ["Address", "Opened", "Platform", "Sessions", "UrlPlatform", "all_platforms"]
+# What channels can be added for.
+NAMES = (UrlPlatform.name,)
+
+__all__ = ["NAMES", "Address", "Opened", "Platform", "Sessions", "UrlPlatform", "all_platforms"]
 
 
 def all_platforms() -> dict[str, Platform]:

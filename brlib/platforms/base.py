@@ -25,6 +25,15 @@ class Opened:
     quality: str
 
 
+@dataclass(frozen=True)
+class Profile:
+    """What a platform shows of a channel. Addresses are http or https; None: it has none."""
+
+    display_name: str | None = None
+    profile_image_url: str | None = None
+    banner_image_url: str | None = None
+
+
 class Platform(Protocol):
     name: str
 
@@ -38,6 +47,12 @@ class Platform(Protocol):
         """The stream to record, resolved anew; None is a healthy 'offline'.
 
         Raises PlatformError.
+        """
+
+    def profile(self, channel: Channel) -> Profile:
+        """What it shows of the channel; safe while the channel is checked or recorded.
+
+        Raises PlatformError, also where it cannot be told whether there is an image.
         """
 
     def forget(self, channel_id: str) -> None:

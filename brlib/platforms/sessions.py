@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from requests import Response
-from requests.adapters import HTTPAdapter
 from streamlink.session.session import Streamlink
 from streamlink.plugin import Plugin
 from urllib3.exceptions import ProtocolError
+
+from .heads import TimelyAdapter
 
 # For answers that are read whole: playlists, pages, an API's objects.
 WHOLE_MAX_S = 15.0
@@ -63,8 +64,8 @@ class Bounded:
         return getattr(self._raw, name)
 
 
-class BoundedAdapter(HTTPAdapter):
-    """Gives responses a raw side that ends."""
+class BoundedAdapter(TimelyAdapter):
+    """Gives responses a raw side that ends, behind a head that came in time."""
 
     def send(self, *args: Any, **options: Any) -> Response:
         response = super().send(*args, **options)

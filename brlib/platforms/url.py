@@ -24,7 +24,8 @@ from ..continuity import path_hash, set_offsets
 from ..errors import Invalid, PlatformError, Problem
 from ..models import Broadcast, Channel
 from ..quality import choose
-from .base import Address, Opened
+from .base import Address, Opened, Profile
+from .page import page_image
 from .sessions import WHOLE_MAX_BYTES, WHOLE_MAX_S, Sessions
 
 CHUNK_BYTES = 64 * 1024
@@ -94,6 +95,18 @@ class UrlPlatform:
         if not isinstance(stream, HLSStream):
             raise PlatformError(f"The stream {name} is not HLS; that cannot be recorded yet")
         return Opened(stream, "source" if name in ("live", "best") else name)
+
+    def profile(self, channel: Channel) -> Profile:
+        """A page shows an image of itself to those who link to it; a playlist has none."""
+        if urlsplit(channel.url).path.lower().endswith(".m3u8"):
+            return Profile()
+        # A session of its own: nobody who adds a channel waits for its check, or the check
+        # for a page.
+        session = self._sessions.new()
+        try:
+            return Profile(profile_image_url=page_image(session, channel.url))
+        finally:
+            session.http.close()
 
     def forget(self, channel_id: str) -> None:
         with self._lock:
@@ -178,9 +191,9 @@ def _read(answer: Response, url: str) -> bytes:
             if len(data) >= SNIFFED_BYTES and not _begins_like_a_playlist(data):
                 break
             if len(data) > WHOLE_MAX_BYTES or time.monotonic() > deadline_s:
-                raise PlatformError(f"{urlsplit(url).netloc} gives a playlist without end")
+                raise PlatformError(f"{urlsplit(url).hostname} gives a playlist without end")
     except (OSError, Urllib3Error) as error:
-        raise PlatformError(f"{urlsplit(url).netloc} broke off its answer: {error}") from error
+        raise PlatformError(f"{urlsplit(url).hostname} broke off its answer: {error}") from error
     return data
 
 
@@ -225,4 +238,4 @@ def _why(error: PlatformError) -> str:
 
 def _host_only(message: str, url: str) -> str:
     """A message without the address, whose path and query may hold tokens."""
-    return message.replace(url, urlsplit(url).netloc)
+    return message.replace(url, urlsplit(url).hostname or "")

@@ -1,0 +1,72 @@
+"""An HTTP adapter whose answers begin in time: a head that trickles ends at a deadline.
+
+Used for servers that anyone may have named. Timeouts are per `recv`, and http.client takes
+up to 100 lines of 64 KiB: byte by byte that is a thread for days. Bodies have limits of
+their own where they are read. Behind a proxy the proxy answers, and nothing is limited.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import math
+import time
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+HEAD_MAX_S = 10.0
+
+
+class _Line(io.RawIOBase):
+    """A socket's reading side that gives nothing more after `until_s`."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+        self.until_s = time.monotonic() + HEAD_MAX_S
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self.until_s:
+            raise TimeoutError("the answer's head has no end")
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
+
+
+class _Answer(http.client.HTTPResponse):
+    def begin(self) -> None:
+        line = _Line(self.fp.detach())
+        self.fp = io.BufferedReader(line)
+        super().begin()
+        line.until_s = math.inf
+
+
+class _Connection(HTTPConnection):
+    response_class = _Answer
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _Answer
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class TimelyAdapter(HTTPAdapter):
+    """Raises ReadTimeout for an answer that does not begin within HEAD_MAX_S."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
