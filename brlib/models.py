@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+PLATFORMS = ("twitch", "youtube", "kick", "url")
 ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -96,6 +97,12 @@ class EndReason(StrEnum):
     OFFLINE = "offline"
     STALLED = "stalled"
     STOPPED = "stopped"
+    CANCELLED = "cancelled"
+
+    @property
+    def by_request(self) -> bool:
+        """Someone ended it; the broadcast itself may go on."""
+        return self in (EndReason.STOPPED, EndReason.CANCELLED)
 
 
 class SessionEnd(StrEnum):

@@ -56,8 +56,9 @@ class Commands:
 
 class Supervisor:
     def __init__(
-        self, settings: Settings, store: Store, bus: EventBus, platforms: dict[str, Platform],
-        commands: Commands, clock: Callable[[], float] = time.monotonic,
+        self, settings: Callable[[], Settings], store: Store, bus: EventBus,
+        platforms: dict[str, Platform], commands: Commands,
+        clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings
@@ -132,7 +133,7 @@ class Supervisor:
             raise PlatformError(f"The check failed: {type(error).__name__}: {error}") from error
 
     def _interval_s(self, channel: Channel) -> float:
-        return float(getattr(self._settings, f"{channel.platform}_interval"))
+        return float(getattr(self._settings(), f"{channel.platform}_interval"))
 
     def _note_failure(self, channel: Channel, watch: Watch, message: str) -> None:
         """A check that failed: one `channel_error` per incident, and the next one later."""
@@ -196,7 +197,7 @@ class Supervisor:
                 self._note_failure(channel, watch, error)
             return
         watch.due_s = self._clock() + 1.0
-        if reason is EndReason.STOPPED:
+        if reason.by_request:
             self._store.channels.change(
                 channel_id, stopped_broadcast_id=channel.broadcast_id)
             watch.skip = SkipReason.STOPPED
@@ -239,6 +240,18 @@ class Supervisor:
     def soon(self, channel_id: str) -> None:
         """Check this channel in the next round (it is new or was changed)."""
         self._watch(channel_id).due_s = 0.0
+
+    def reconsider(self) -> None:
+        """The settings have changed: look at once at what they kept from being recorded, and
+        at everything else no later than the present interval says."""
+        now_s = self._clock()
+        for channel in self._store.channels.find_all():
+            watch = self._watch(channel.id)
+            if watch.skip not in (None, SkipReason.STOPPED):
+                watch.due_s = 0.0
+            else:
+                watch.due_s = min(watch.due_s, now_s + next_check_s(
+                    self._interval_s(channel), watch.failures, self._jitter()))
 
     def forget(self, channel: Channel) -> None:
         with self._lock:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from brlib.capture import Timeouts
-from brlib.config import Settings
+from brlib.config import Configuration, Settings
 from brlib.models import Channel, Event, Recording
 from brlib.service import Service
 
@@ -21,18 +21,22 @@ FAST = Timeouts(connect_s=1.5, read_s=1.5, attempt_s=2.5, give_up_s=7.5, retry_s
 class Engine:
     """A running `Service` in `directory`, with the events it published."""
 
-    def __init__(self, directory: Path, timeouts: Timeouts = FAST, **options: Any) -> None:
+    def __init__(
+        self, directory: Path, timeouts: Timeouts = FAST,
+        configuration: Configuration | None = None, **options: Any,
+    ) -> None:
         settings = Settings(
             data_directory=directory / "data", output_directory=directory / "recordings",
             min_free_space=0, url_interval=1.0)
-        self.service = Service(replace(settings, **options), timeouts)
+        self.service = Service(
+            configuration or Configuration.fixed(replace(settings, **options)), timeouts)
         self.service.start()
         self.events: list[Event] = []
         self._subscription = self.service.bus.subscribe()
         self._closed = False
 
     def add(self, url: str, **options: Any) -> Channel:
-        return self.service.add_channel(
+        return self.service.watchlist.add(
             "url", url, options.pop("quality", None), options.pop("enabled", True), **options)
 
     def wait(self, type: str, timeout_s: float = 30.0, **match: Any) -> Event:
@@ -69,7 +73,7 @@ class Engine:
         return self.recording(event.data["id"])
 
     def recording(self, recording_id: str) -> Recording:
-        return self.service.recording(recording_id)
+        return self.service.archive.get(recording_id)
 
     def capture_directory(self, recording_id: str) -> Path:
         return self.service.settings.captures_directory / recording_id

@@ -18,6 +18,7 @@ from brlib.models import (
     SessionEnd, Sums, utc_now,
 )
 from brlib.platforms import Address, Opened
+from brlib.platforms.base import Profile
 from brlib.recorder import ActiveRecording, Outside, Over
 from brlib.store import open_store
 
@@ -108,6 +109,9 @@ class FakePlatform:
     def open(self, channel: Channel) -> Opened | None:
         return Opened(object(), "720p") if self._give() is not None else None
 
+    def profile(self, channel: Channel) -> Profile:
+        return Profile()
+
     def forget(self, channel_id: str) -> None: ...
     def close(self) -> None: ...
 
@@ -164,7 +168,7 @@ def stage(tmp_path: Path) -> Iterator[Callable[[], Stage]]:
         recording = Recording("rec_aaaaaaaaaaaa", channel.id, "x", "url", "x",
                               RecordingStatus.RECORDING, utc_now())
         outside = Outside(
-            settings, store, bus, {"url": platform}, Captures(), lambda recording: None,
+            lambda: settings, store, bus, {"url": platform}, Captures(), lambda recording: None,
             lambda recording: None, over.append, lambda channel: None)
         active = ActiveRecording(outside, channel, recording, begun=False, clock=clock)
         return Stage(active, capture, platform, clock, bus, over, tmp_path)

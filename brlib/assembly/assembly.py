@@ -11,14 +11,16 @@ import logging
 import shutil
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .. import ledger
-from ..config import Settings
+from ..config import RECORDINGS_MAX, Settings
 from ..errors import Conflict, RecorderError
 from ..events import EventBus, about_recording
-from ..models import Recording, RecordingStatus
+from ..models import EndReason, Recording, RecordingStatus
 from ..store import Store
 from ..workers import Pool
 from .again import Remux
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 PROGRESS_EVERY_S = 1.0
 RETRY_S = (1.0, 5.0, 15.0, 60.0)
 TRIES = 3
+TURN_EVERY_S = 0.5
 # A capture whose file is proven, on its way out.
 DONE = ".done"
 
@@ -43,6 +46,8 @@ class Job:
         # Set once the capture is closed: from then on tries are counted.
         self.closed = threading.Event()
         self.stop = threading.Event()
+        # Set when no thread works at it any more.
+        self.over = threading.Event()
         self.feed: Feed | Remux | None = None
         self.fed_bytes = 0
         self.told_s = 0.0
@@ -60,29 +65,32 @@ class Job:
 
 
 class Assembly:
-    def __init__(self, settings: Settings, store: Store, bus: EventBus) -> None:
+    def __init__(self, settings: Callable[[], Settings], store: Store, bus: EventBus) -> None:
         self._settings = settings
         self._store = store
         self._bus = bus
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
-        self._afterwards = threading.BoundedSemaphore(settings.max_concurrent_processing)
+        # How many are finished afterwards at this moment.
+        self._afterwards = 0
+        self._turn = threading.Condition()
         # Live feeds never wait for one another: those of recordings, those just ending.
-        self._pool = Pool("feed", 4 * settings.max_concurrent_recordings + 1000)
+        self._pool = Pool("feed", 4 * RECORDINGS_MAX + 1000)
 
     def directory(self, recording_id: str) -> Path:
-        return self._settings.captures_directory / recording_id
+        return self._settings().captures_directory / recording_id
 
     def start(self) -> None:
         """Finish what an earlier process left in `processing`, or half removed."""
-        for path in self._settings.captures_directory.glob("*" + DONE):
+        for path in self._settings().captures_directory.glob("*" + DONE):
             shutil.rmtree(path)
         for recording in self._store.recordings.find_with_status([RecordingStatus.PROCESSING]):
-            self.finish(recording)
+            if recording.end_reason is not EndReason.CANCELLED:
+                self.finish(recording)
 
     def begin(self, recording: Recording) -> None:
         """A recording began or goes on: feed it from its first segment, if that is wanted."""
-        if self._settings.processing_timing == "live":
+        if self._settings().processing_timing == "live":
             self._run(Job(recording, self, closed=False, live=True))
 
     def finish(self, recording: Recording) -> None:
@@ -117,14 +125,27 @@ class Assembly:
     def _has_files(self, recording: Recording) -> bool:
         return bool(recording.files) and all(Path(name).exists() for name in recording.files)
 
+    def drop(self, recording_id: str, deadline_s: float) -> bool:
+        """Work no more at a recording that is to be discarded; False when someone still does."""
+        with self._lock:
+            job = self._jobs.get(recording_id)
+        if job is None:
+            return True
+        self._let_go(job)
+        return job.over.wait(deadline_s)
+
+    @staticmethod
+    def _let_go(job: Job) -> None:
+        job.stop.set()
+        if job.feed is not None:
+            job.feed.interrupt()
+
     def stop(self) -> None:
         """Let every job go; the next process does them again. Returns at once, idempotent."""
         with self._lock:
             jobs = list(self._jobs.values())
         for job in jobs:
-            job.stop.set()
-            if job.feed is not None:
-                job.feed.interrupt()
+            self._let_go(job)
 
     def join(self, deadline_s: float) -> bool:
         return self._pool.join(deadline_s)
@@ -132,16 +153,23 @@ class Assembly:
     def _run(self, job: Job) -> None:
         with self._lock:
             self._jobs[job.recording.id] = job
-        if not self._pool.submit(f"feed-{job.recording.id}", lambda: self._work(job)):
+
+        def task() -> None:
+            try:
+                self._work(job)
+            finally:
+                with self._lock:
+                    if self._jobs.get(job.recording.id) is job:
+                        del self._jobs[job.recording.id]
+                job.over.set()
+
+        if not self._pool.submit(f"feed-{job.recording.id}", task):
             raise RecorderError("No thread is left to finish recordings")
 
     def _work(self, job: Job) -> None:
-        if not job.live:
-            while not self._afterwards.acquire(timeout=0.5):
-                if job.stop.is_set():
-                    return
         try:
-            finished = self._until_finished(job)
+            with self._its_turn(job):
+                finished = self._until_finished(job)
         except Suspended:
             return
         except Exception as error:
@@ -149,10 +177,28 @@ class Assembly:
                 log.exception("%s: assembly met something unforeseen", job.recording.id)
             self._failed(job, str(error) or type(error).__name__)
             return
-        finally:
-            if not job.live:
-                self._afterwards.release()
         self._complete(job, finished)
+
+    @contextmanager
+    def _its_turn(self, job: Job) -> Iterator[None]:
+        """A live feed waits for nobody, others until the settings let them begin. Raises
+        Suspended."""
+        if job.live:
+            yield
+            return
+        with self._turn:
+            # Asked again now and then: a raised limit wakes nobody.
+            while self._afterwards >= self._settings().max_concurrent_processing:
+                if job.stop.is_set():
+                    raise Suspended
+                self._turn.wait(TURN_EVERY_S)
+            self._afterwards += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._afterwards -= 1
+                self._turn.notify()
 
     def _until_finished(self, job: Job) -> Finished:
         """Try until it is done. While the recording runs a failure costs nothing: the next
@@ -160,9 +206,8 @@ class Assembly:
         failures = 0
         while True:
             was_closed = job.closed.is_set()
-            plan = Plan.of(job.recording, self._settings)
-            for path in plan.leftovers(job.recording.id):
-                path.unlink(missing_ok=True)
+            plan = Plan.of(job.recording, self._settings())
+            self.remove_leftovers(job.recording)
             job.feed = self._feed(job, plan)
             try:
                 return job.feed.run()
@@ -175,6 +220,11 @@ class Assembly:
                 failures = 0
             else:
                 wait_or_stop(job.stop, RETRY_S[min(failures, len(RETRY_S)) - 1])
+
+    def remove_leftovers(self, recording: Recording) -> None:
+        """Temporary files that no process finished. Raises OSError."""
+        for path in Plan.of(recording, self._settings()).leftovers(recording.id):
+            path.unlink(missing_ok=True)
 
     def _feed(self, job: Job, plan: Plan) -> Feed | Remux:
         if not self._has_capture(job.recording) and self._has_files(job.recording):
@@ -205,7 +255,7 @@ class Assembly:
         self.tell_progress(job)
         capture = self.directory(job.recording.id)
         done = capture.with_name(capture.name + DONE)
-        drop = self._settings.capture_after == "delete" and self._has_capture(job.recording)
+        drop = self._settings().capture_after == "delete" and self._has_capture(job.recording)
         if drop:
             # At once and whole: a capture that is removed file by file is none any more.
             capture.rename(done)

@@ -55,10 +55,10 @@ class ActiveRecording:
         self._end: EndReason | None = None
         self._paused = recording.status is RecordingStatus.PAUSED
         self._reception = Reception(
-            outside.captures, recording.id, outside.settings.captures_directory / recording.id,
+            outside.captures, recording.id, outside.settings().captures_directory / recording.id,
             self._wake.set, _first_cause(begun, self._paused), clock)
         self._doubt = Doubt(
-            self._platform, channel, outside.settings.reconnect_window, clock)
+            self._platform, channel, lambda: outside.settings().reconnect_window, clock)
         self._blocked = False
         self._attempt = 0
         self._made_s = self._open_at_s = self._row_s = clock()
@@ -308,7 +308,7 @@ class ActiveRecording:
 
     def _finish(self, reason: EndReason) -> None:
         try:
-            gaps = self._reception.finish(over=reason is not EndReason.STOPPED)
+            gaps = self._reception.finish(over=not reason.by_request)
             self._outside.store.recordings.set_gaps(self.recording.id, gaps)
         except (CaptureDamaged, OSError) as error:
             # It stays as it is; the assembly says what can be made of it.

@@ -85,7 +85,7 @@ class Over:
 class Outside:
     """The recorder's surroundings: down by method call, up by these callables."""
 
-    settings: Settings
+    settings: Callable[[], Settings]
     store: Store
     bus: EventBus
     platforms: dict[str, Platform]

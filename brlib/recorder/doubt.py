@@ -22,7 +22,7 @@ EVERY_S = 10.0
 
 class Doubt:
     def __init__(
-        self, platform: Platform, channel: Channel, reconnect_window_s: float,
+        self, platform: Platform, channel: Channel, reconnect_window_s: Callable[[], float],
         clock: Callable[[], float],
     ) -> None:
         self._platform = platform
@@ -65,4 +65,4 @@ class Doubt:
             self.clear()
         frozen = broadcast is not None and edge is not None and broadcast.edge == edge
         absence = Absence(idle_s, self._offline_answers, offline_for_s, frozen)
-        return end_of_broadcast(absence, self._window_s)
+        return end_of_broadcast(absence, self._window_s())

@@ -10,6 +10,7 @@ import logging
 import sqlite3
 import threading
 
+from ..config import RECORDINGS_MAX
 from ..errors import (
     CaptureDamaged, ChannelNotFound, Conflict, RecorderError, RecordingNotFound, Unavailable,
 )
@@ -32,9 +33,8 @@ class Recorder:
         # Newest first: of several that a crash left for one channel the newest goes on.
         left = outside.store.recordings.find_with_status(ACTIVE)[::-1]
         self._left = {recording.id: recording for recording in left}
-        size = outside.settings.max_concurrent_recordings
-        self._size = size
-        self._pool = Pool("rec", max(size, len(left)))
+        # Room for as many as may ever be asked for; the present limit is kept in `_run`.
+        self._pool = Pool("rec", RECORDINGS_MAX + len(left))
 
     def start(self) -> None:
         """Go on with the recordings that an earlier process left active."""
@@ -64,7 +64,7 @@ class Recorder:
             active.recover()
         except (CaptureDamaged, OSError) as error:
             log.error("%s: %s", recording.id, error)
-        self._run(active)
+        self._run(active, goes_on=True)
         self._outside.on_begun(recording)
 
     def _finish_orphan(self, recording: Recording) -> None:
@@ -75,16 +75,25 @@ class Recorder:
             created_at=recording.started_at)
         active = ActiveRecording(self._outside, nobody, recording, begun=True)
         active.stop(EndReason.OFFLINE)
-        self._run(active, exclusive=False)
+        self._run(active, exclusive=False, goes_on=True)
+
+    @property
+    def _limit(self) -> int:
+        return self._outside.settings().max_concurrent_recordings
 
     @property
     def free(self) -> int:
         with self._lock:
-            return 0 if self._stopping else self._size - len(self._active)
+            return 0 if self._stopping else self._limit - len(self._active)
 
     def record(self, channel: Channel, broadcast: Broadcast) -> ActiveRecording:
-        """Record a live broadcast from now on. Raises Conflict when the channel is being
-        recorded already, Unavailable without a free slot."""
+        """Record a live broadcast from now on. Where its files go and what they are called
+        stays as it is now, whatever becomes of the settings.
+
+        Raises Conflict when the channel is being recorded already, Unavailable without a free
+        slot.
+        """
+        settings = self._outside.settings()
         recording = Recording(
             id=new_id("rec"),
             channel_id=channel.id,
@@ -95,8 +104,8 @@ class Recorder:
             broadcast_id=broadcast.id,
             status=RecordingStatus.RECORDING,
             started_at=utc_now(),
-            filename_template=channel.filename_template,
-            output_directory=channel.output_directory,
+            filename_template=channel.filename_template or settings.filename_template,
+            output_directory=channel.output_directory or str(settings.output_directory),
         )
         active = ActiveRecording(self._outside, channel, recording, begun=False)
         if self.find_by_channel(channel.id) is not None:
@@ -104,12 +113,17 @@ class Recorder:
         self._run(active)
         return active
 
-    def _run(self, active: ActiveRecording, exclusive: bool = True) -> None:
+    def _run(
+        self, active: ActiveRecording, *, exclusive: bool = True, goes_on: bool = False
+    ) -> None:
+        """What an earlier process began goes on whatever the limit is now."""
         with self._lock:
             taken = exclusive and any(
                 a.channel.id == active.channel.id for a in self._active.values())
             if self._stopping or taken:
                 raise Unavailable("Nothing more is recorded now")
+            if not goes_on and len(self._active) >= self._limit:
+                raise Unavailable("Every recording slot is taken")
             self._active[active.recording.id] = active
 
         def task() -> None:

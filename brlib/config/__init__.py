@@ -1,0 +1,10 @@
+"""The configuration: a table of options, the file that sets them, and their change at run time."""
+
+from .configuration import Configuration, Listener
+from .file import find_file, load
+from .settings import OPTIONS, RECORDINGS_MAX, SECTIONS, Settings, anchored, example
+
+__all__ = [
+    "OPTIONS", "RECORDINGS_MAX", "SECTIONS", "Configuration", "Listener", "Settings", "anchored",
+    "example", "find_file", "load",
+]

@@ -1,0 +1,182 @@
+"""The table of options: defaults, checks, help and the example file in one place.
+
+The table is the `Settings` dataclass itself: a field is an option, its metadata the
+section, the reader and the help. Sections are for people, option names are unique across
+them. Whoever needs an option asks for the present settings each time.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import Field, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ..ffmpeg import CONTAINERS
+from .readers import (
+    Reader, directory, duration, networks, one_of, optional, secret_text, size, stream_quality,
+    template, text, whole, yes_no,
+)
+
+# What the option of that name takes at most.
+RECORDINGS_MAX = 500
+
+
+def option(
+    section: str, default: Any, reader: Reader, help: str, shown: str = "", *,
+    restart: bool = False, secret: bool = False,
+) -> Any:
+    """A field that is an option. `shown` is the default as people write it; `restart` says
+    that a change is for the next start; a `secret` is never shown."""
+    return field(default=default, repr=not secret, metadata={
+        "section": section, "reader": reader, "help": help, "shown": shown or _shown(default),
+        "restart": restart, "secret": secret,
+    })
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return "" if default is None else str(default)
+
+
+@dataclass(frozen=True)
+class Settings:
+    host: str = option(
+        "server", "127.0.0.1", text, "Address to listen on; 0.0.0.0 is every one", restart=True)
+    port: int = option("server", 8080, whole(0, 65535), "Port; 0 takes a free one", restart=True)
+    threads: int = option(
+        "server", 8, whole(2, 256), "Requests answered at the same time", restart=True)
+    max_websockets: int = option(
+        "server", 32, whole(0, 1000), "WebSocket clients at most", restart=True)
+    local_only: bool = option(
+        "server", False, yes_no,
+        "Listen on 127.0.0.1 only and ask for no login: whoever uses this machine is admin",
+        restart=True)
+    public_health: bool = option("server", False, yes_no, "Answer /api/health without a key")
+    trusted_proxies: tuple[str, ...] = option(
+        "server", (), networks, "Proxies whose X-Forwarded-For is believed, by commas", "none")
+    admin_username: str = option(
+        "auth", "admin", text, "Name of the admin that the first start makes")
+    admin_password: str | None = option(
+        "auth", None, text, "Password of that admin; without one it is made and printed once",
+        secret=True)
+    jwt_secret: str | None = option(
+        "auth", None, secret_text(32),
+        "Key that signs login tokens, 32 characters or more; made and kept when empty",
+        restart=True, secret=True)
+    session_duration: float = option(
+        "auth", 86400.0, duration(60, 31 * 86400), "How long a login lasts", "24h")
+    refresh_grace: float = option(
+        "auth", 3600.0, duration(0, 86400), "How long after that it can be refreshed", "1h")
+    min_password_length: int = option(
+        "auth", 8, whole(8, 128), "Characters that a new password needs")
+    data_directory: Path = option(
+        "storage", Path("data"), directory,
+        "Database and captures; a local disk, not a network share", restart=True)
+    output_directory: Path = option(
+        "storage", Path("recordings"), directory, "Where finished files go")
+    quota: int | None = option(
+        "storage", None, optional(size), "Bytes that recordings may take in all", "none")
+    min_free_space: int = option(
+        "storage", 1024 ** 3, size, "No recording starts with less than this free", "1G")
+    retention_days: int | None = option(
+        "storage", None, optional(whole(1, 36500)),
+        "Finished recordings older than this are deleted", "none")
+    retention_keep_latest: int | None = option(
+        "storage", None, optional(whole(1, 1_000_000)),
+        "So many finished recordings are kept of each channel, whatever their age", "none")
+    max_concurrent_recordings: int = option(
+        "recording", 3, whole(1, RECORDINGS_MAX), "Broadcasts recorded at the same time")
+    default_quality: str = option(
+        "recording", "source", stream_quality, "Quality of channels that name none")
+    reconnect_window: float = option(
+        "recording", 90.0, duration(0, 3600),
+        "A streamer who comes back within this continues the same recording", "90s")
+    url_interval: float = option(
+        "recording", 30.0, duration(1, 86400), "Time between live checks of an address", "30s")
+    filename_template: str = option(
+        "recording", "{channel}/{date}_{title}", template,
+        "Path of a finished file below output_directory")
+    when_file_exists: str = option(
+        "recording", "number", one_of("number", "overwrite", "skip"),
+        "number: name (2).mp4; skip: keep the capture only")
+    processing_mode: str = option(
+        "processing", "copy", one_of("copy", "concatenate"),
+        "copy: remuxed by FFmpeg; concatenate: the segments' bytes one behind the other")
+    container: str = option(
+        "processing", "mp4", one_of(*CONTAINERS), "Container of finished files in mode copy")
+    processing_timing: str = option(
+        "processing", "live", one_of("live", "after"),
+        "live: the file grows with the recording and is there seconds after its end")
+    capture_after: str = option(
+        "processing", "delete", one_of("delete", "keep"),
+        "What becomes of the capture once its file is verified")
+    ffmpeg_path: str = option(
+        "processing", "ffmpeg", text, "FFmpeg 5.1 or later; ffprobe is expected beside it")
+    max_concurrent_processing: int = option(
+        "processing", 2, whole(1, 64), "Recordings finished afterwards at the same time")
+    log_level: str = option(
+        "logging", "info", one_of("debug", "info", "warning", "error"), "Least level logged")
+
+    @property
+    def captures_directory(self) -> Path:
+        return self.data_directory / "captures"
+
+    @property
+    def database_path(self) -> Path:
+        return self.data_directory / "battles-record.sqlite3"
+
+    @property
+    def ffprobe_path(self) -> str:
+        folder, name = os.path.split(self.ffmpeg_path)
+        return os.path.join(folder, name.replace("ffmpeg", "ffprobe"))
+
+
+OPTIONS: dict[str, Field[Any]] = {f.name: f for f in fields(Settings)}
+SECTIONS = tuple(dict.fromkeys(f.metadata["section"] for f in OPTIONS.values()))
+# Whose change holds from the next start on.
+AT_START = frozenset(name for name, entry in OPTIONS.items() if entry.metadata["restart"])
+SECRETS = frozenset(name for name, entry in OPTIONS.items() if entry.metadata["secret"])
+
+
+def section_of(name: str) -> str:
+    return str(OPTIONS[name].metadata["section"])
+
+
+def value_of(name: str, value: str) -> Any:
+    """What an option's text means. Raises ValueError."""
+    return OPTIONS[name].metadata["reader"](value)
+
+
+def example_line(name: str) -> str:
+    """The option as it stands in the example file, commented out, with its default."""
+    return f"#{name} = {OPTIONS[name].metadata['shown']}"
+
+
+def anchored(settings: Settings, base: Path) -> Settings:
+    """`settings` with its relative directories below `base`."""
+    base = base.resolve()
+    paths: dict[str, Any] = {
+        name: base / value for name in OPTIONS
+        if isinstance(value := getattr(settings, name), Path)}
+    return replace(settings, **paths)
+
+
+def different(one: Settings, other: Settings) -> list[str]:
+    """The names of the options that are not the same in both."""
+    return [name for name in OPTIONS if getattr(one, name) != getattr(other, name)]
+
+
+def example() -> str:
+    """`config.ini.example`: every option, its default and what it is for."""
+    out = [
+        "# Battles Record. Every option with its default; uncomment what you change.",
+        "# It is read again by itself when it changes. A # behind a space begins a comment.", ""]
+    for section in SECTIONS:
+        out.append(f"[{section}]")
+        for name, entry in OPTIONS.items():
+            if entry.metadata["section"] == section:
+                out += [f"# {entry.metadata['help']}.", example_line(name)]
+        out.append("")
+    return "\n".join(out).rstrip() + "\n"
