@@ -259,6 +259,7 @@ class Assembly:
         if drop:
             # At once and whole: a capture that is removed file by file is none any more.
             capture.rename(done)
+            self._store.recordings.note_capture(job.recording.id, False)
         recording = self._end(
             job, status=RecordingStatus.COMPLETE, error=None,
             files=tuple(str(path) for path in finished.files),
@@ -282,5 +283,7 @@ class Assembly:
             if job.stop.is_set():
                 return
         files = tuple(name for name in job.recording.files if Path(name).exists())
-        recording = self._end(job, status=RecordingStatus.FAILED, error=message, files=files)
+        changes = {} if files else {"file_size_bytes": 0}
+        recording = self._end(
+            job, status=RecordingStatus.FAILED, error=message, files=files, **changes)
         self._bus.publish("processing_failed", {**about_recording(recording), "error": message})

@@ -12,6 +12,7 @@ from .api_keys import ApiKeys
 from .base import Database
 from .channels import Channels
 from .recordings import Recordings
+from .users import Sessions, Users
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Store:
     channels: Channels
     recordings: Recordings
     api_keys: ApiKeys
+    users: Users
+    sessions: Sessions
 
     def close(self) -> None:
         self.database.close()
@@ -28,4 +31,6 @@ class Store:
 def open_store(path: Path) -> Store:
     """Open (and make or migrate) the database. Raises sqlite3.Error or OSError."""
     database = Database(path)
-    return Store(database, Channels(database), Recordings(database), ApiKeys(database))
+    return Store(
+        database, Channels(database), Recordings(database), ApiKeys(database), Users(database),
+        Sessions(database))

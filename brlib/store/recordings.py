@@ -1,106 +1,152 @@
-"""The `recordings` table: rows to `Recording` and back, the list with its filters."""
+"""The `recordings` table: reading and changing recordings, their gaps, what they take."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 from ..errors import Conflict, RecordingNotFound
-from ..models import STATUS_MOVES, EndReason, Gap, GapCause, Recording, RecordingStatus, Sums
-from .base import Database, need_time, to_text, to_time
-
-
-@dataclass(frozen=True)
-class Filter:
-    """What a list of recordings is narrowed to; None means any."""
-
-    channel_id: str | None = None
-    platform: str | None = None
-    status: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def where(self) -> tuple[str, tuple[Any, ...]]:
-        tests = (
-            ("channel_id = ?", self.channel_id),
-            ("platform = ?", self.platform),
-            ("status = ?", self.status),
-            ("started_at >= ?", to_text(self.since)),
-            ("started_at <= ?", to_text(self.until)),
-        )
-        used = [(sql, value) for sql, value in tests if value is not None]
-        sql = " AND ".join(sql for sql, _ in used)
-        return (f" WHERE {sql}" if sql else ""), tuple(value for _, value in used)
+from ..models import ACTIVE, STATUS_MOVES, Gap, GapCause, Recording, RecordingStatus
+from .base import Database, need_time, to_text
+from .listing import Filter as Filter
+from .listing import Listing
+from .rows import SELECTED, to_columns, to_recording
 
 
 class Recordings:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._listing = Listing(database)
+        # Asked and added to inside write transactions, as statuses are.
+        self._claimed: set[str] = set()
 
     def get(self, recording_id: str) -> Recording:
         """Raises RecordingNotFound."""
-        rows = self._database.rows("SELECT * FROM recordings WHERE id = ?", (recording_id,))
+        rows = self._database.rows(
+            f"SELECT {SELECTED} FROM recordings WHERE id = ?", (recording_id,))
         if not rows:
             raise RecordingNotFound(recording_id)
-        return _recording(rows[0])
+        return to_recording(rows[0])
 
     def find_page(self, wanted: Filter, limit: int, offset: int) -> list[Recording]:
         """Newest first; those of one moment by id, so that pages never overlap."""
-        where, values = wanted.where()
-        return [_recording(row) for row in self._database.rows(
-            f"SELECT * FROM recordings{where} ORDER BY started_at DESC, id DESC LIMIT ? OFFSET ?",
-            (*values, limit, offset))]
+        return [to_recording(row) for row in self._listing.page(wanted, limit, offset)]
 
     def count(self, wanted: Filter) -> int:
-        where, values = wanted.where()
-        (row,) = self._database.rows(f"SELECT count(*) FROM recordings{where}", values)
-        return int(row[0])
+        return self._listing.count(wanted)
 
     def find_with_status(self, statuses: Iterable[RecordingStatus]) -> list[Recording]:
-        """Oldest first."""
+        """Oldest first. All of them at once: for those that something is done with now."""
         names = tuple(statuses)
         marks = ", ".join("?" * len(names))
-        return [_recording(row) for row in self._database.rows(
-            f"SELECT * FROM recordings WHERE status IN ({marks}) ORDER BY started_at, id", names)]
+        return [to_recording(row) for row in self._database.rows(
+            f"SELECT {SELECTED} FROM recordings WHERE status IN ({marks}) "
+            "ORDER BY started_at, id", names)]
 
-    def used_bytes(self) -> dict[str, int]:
-        """Bytes of finished files by channel id."""
-        return {row[0]: row[1] for row in self._database.rows(
-            "SELECT channel_id, sum(file_size_bytes) FROM recordings GROUP BY channel_id")}
+    def find_channels(self, status: RecordingStatus) -> list[str]:
+        """Ids of the channels, deleted ones too, that have recordings with a status."""
+        return [row[0] for row in self._database.rows(
+            "SELECT DISTINCT channel_id FROM recording_totals WHERE status = ?", (status,))]
+
+    def find_ends(self, channel_id: str, status: RecordingStatus) -> list[tuple[str, datetime]]:
+        """Ids and ends of a channel's recordings with a status, the latest end first."""
+        return [(row[0], need_time(row[1])) for row in self._database.rows(
+            "SELECT id, coalesce(ended_at, started_at) AS ended FROM recordings "
+            "INDEXED BY recordings_channel WHERE channel_id = ? AND status = ? "
+            "ORDER BY ended DESC, id DESC", (channel_id, status))]
+
+    def used_bytes(self, committed: Mapping[str, int] | None = None) -> dict[str, int]:
+        """Bytes of finished files and of captures, by channel id. `committed`: what active
+        recordings (by id) have captured, where that is known better than from their rows."""
+        committed, used = committed or {}, dict[str, int]()
+        # One statement: a recording that ends just now is counted once.
+        for row in self._database.rows(
+            "SELECT NULL, channel_id, sum(used_bytes) FROM recording_totals GROUP BY channel_id "
+            "UNION ALL SELECT id, channel_id, captured_bytes FROM recordings "
+            "INDEXED BY recordings_status WHERE status IN (?, ?)", ACTIVE
+        ):
+            recording_id, channel_id, size_bytes = row
+            used[channel_id] = used.get(channel_id, 0) + committed.get(recording_id, size_bytes)
+        return used
 
     def add(self, recording: Recording) -> None:
-        values = _stored(asdict(recording))
+        """With a capture: that is how a recording begins."""
+        values = {**to_columns(asdict(recording)), "has_capture": True}
         names = ", ".join(values)
         marks = ", ".join("?" * len(values))
         with self._database.write() as db:
             db.execute(
                 f"INSERT INTO recordings ({names}) VALUES ({marks})", tuple(values.values()))
+            _own(db, replace(recording, files=()), recording.files)
 
     def change(self, recording_id: str, durable: bool = True, **changes: Any) -> Recording:
-        """Set some fields; the recording as it is then.
+        """Set some fields; the recording as it is then. Files that another recording has
+        are no longer the other's.
 
-        Raises RecordingNotFound, and Conflict for a status that may not follow the present.
+        Raises RecordingNotFound, and Conflict for a status that may not follow the present
+        or while it is being deleted.
         """
         with self._database.write(durable) as db:
-            row = db.execute(
-                "SELECT * FROM recordings WHERE id = ?", (recording_id,)).fetchone()
-            if row is None:
-                raise RecordingNotFound(recording_id)
-            recording = _recording(row)
+            recording = _get(db, recording_id)
             wanted = changes.get("status", recording.status)
-            if wanted != recording.status and wanted not in STATUS_MOVES[recording.status]:
-                raise Conflict(f"A recording that is {recording.status} cannot become {wanted}")
-            values = _stored({**changes, **(
+            if wanted != recording.status:
+                self._check_move(recording, wanted)
+            values = to_columns({**changes, **(
                 {"sums": asdict(changes["sums"])} if "sums" in changes else {})})
             if values:
                 assignments = ", ".join(f"{name} = ?" for name in values)
                 db.execute(f"UPDATE recordings SET {assignments} WHERE id = ?",
                            (*values.values(), recording_id))
+            _own(db, recording, changes.get("files", recording.files))
         return replace(recording, **changes)
+
+    def _check_move(self, recording: Recording, wanted: RecordingStatus) -> None:
+        if recording.id in self._claimed:
+            raise Conflict("The recording is being deleted")
+        if wanted not in STATUS_MOVES[recording.status]:
+            raise Conflict(f"A recording that is {recording.status} cannot become {wanted}")
+
+    def note_capture(self, recording_id: str, on_disk: bool) -> None:
+        """Whether its capture is on the disk and counts as used. As durable as the next
+        change of state."""
+        with self._database.write(durable=False) as db:
+            db.execute("UPDATE recordings SET has_capture = ? WHERE id = ?",
+                       (on_disk, recording_id))
+
+    def note_captures(self, on_disk: Iterable[str]) -> None:
+        """The ids of all the captures on the disk, as found at a start."""
+        with self._database.write(durable=False) as db:
+            db.execute("CREATE TEMP TABLE captures (id TEXT PRIMARY KEY) WITHOUT ROWID")
+            db.executemany("INSERT OR IGNORE INTO captures VALUES (?)", ((i,) for i in on_disk))
+            db.execute("UPDATE recordings SET has_capture = 0 "
+                       "WHERE has_capture AND id NOT IN (SELECT id FROM captures)")
+            db.execute("UPDATE recordings SET has_capture = 1 "
+                       "WHERE NOT has_capture AND id IN (SELECT id FROM captures)")
+            db.execute("DROP TABLE captures")
+
+    @contextmanager
+    def claimed(
+        self, recording_id: str, statuses: Collection[RecordingStatus]
+    ) -> Iterator[Recording]:
+        """A recording for whoever deletes it: meanwhile it keeps its status and nobody else
+        claims it. Raises RecordingNotFound, and Conflict when it is claimed or has another
+        status than those."""
+        with self._database.write(durable=False) as db:
+            recording = _get(db, recording_id)
+            if recording_id in self._claimed:
+                raise Conflict("The recording is being deleted")
+            if recording.status not in statuses:
+                raise Conflict(f"The recording is {recording.status}")
+            self._claimed.add(recording_id)
+        try:
+            yield recording
+        finally:
+            self._claimed.discard(recording_id)
 
     def find_gaps(self, recording_id: str) -> list[Gap]:
         """In the order of the broadcast."""
@@ -123,44 +169,32 @@ class Recordings:
     def delete(self, recording_id: str) -> None:
         """Raises RecordingNotFound."""
         with self._database.write() as db:
-            if not db.execute(
-                "DELETE FROM recordings WHERE id = ?", (recording_id,)
-            ).rowcount:
-                raise RecordingNotFound(recording_id)
+            recording = _get(db, recording_id)
+            _own(db, recording, ())
+            db.execute("DELETE FROM recordings WHERE id = ?", (recording_id,))
 
 
-def _stored(values: dict[str, Any]) -> dict[str, Any]:
-    """Columns for fields: the sums spread out, files as JSON, times as text."""
-    columns = {}
-    for name, value in values.items():
-        if name == "sums":
-            columns.update(value)
-        elif name == "files":
-            columns[name] = json.dumps(list(value))
-        else:
-            columns[name] = to_text(value) if isinstance(value, datetime) else value
-    return columns
+def _get(db: sqlite3.Connection, recording_id: str) -> Recording:
+    row = db.execute(
+        f"SELECT {SELECTED} FROM recordings WHERE id = ?", (recording_id,)).fetchone()
+    if row is None:
+        raise RecordingNotFound(recording_id)
+    return to_recording(row)
 
 
-def _recording(row: sqlite3.Row) -> Recording:
-    return Recording(
-        id=row["id"],
-        channel_id=row["channel_id"],
-        channel_name=row["channel_name"],
-        platform=row["platform"],
-        title=row["title"],
-        category=row["category"],
-        quality=row["quality"],
-        broadcast_id=row["broadcast_id"],
-        status=RecordingStatus(row["status"]),
-        started_at=need_time(row["started_at"]),
-        ended_at=to_time(row["ended_at"]),
-        end_reason=EndReason(row["end_reason"]) if row["end_reason"] else None,
-        sums=Sums(row["segments"], row["captured_bytes"], row["captured_s"], row["gaps"],
-                  row["gap_s"], row["parts"]),
-        files=tuple(json.loads(row["files"])),
-        file_size_bytes=row["file_size_bytes"],
-        error=row["error"],
-        filename_template=row["filename_template"],
-        output_directory=row["output_directory"],
-    )
+def _own(db: sqlite3.Connection, recording: Recording, files: tuple[str, ...]) -> None:
+    """Give a recording these files in place of those it has. A path has one owner: whoever
+    deletes an old recording must not delete the file that a later one has put there."""
+    if files == recording.files:
+        return
+    db.executemany("DELETE FROM recording_files WHERE path = ?",
+                   [(path,) for path in recording.files])
+    for path in files:
+        for (owner,) in db.execute(
+                "SELECT recording_id FROM recording_files WHERE path = ?", (path,)).fetchall():
+            left = [name for name in _get(db, owner).files if name != path]
+            db.execute(
+                "UPDATE recordings SET files = ?, file_size_bytes = "
+                "CASE WHEN ? THEN file_size_bytes ELSE 0 END WHERE id = ?",
+                (json.dumps(left), bool(left), owner))
+        db.execute("INSERT OR REPLACE INTO recording_files VALUES (?, ?)", (path, recording.id))
