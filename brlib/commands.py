@@ -1,4 +1,4 @@
-"""The command line's `user`, `api-key` and `import-channels`: their arguments, what they ask, do and print.
+"""The command line's `user`, `api-key` and `import-channels`: what they take, do and print.
 
 Hung into the program's parser by `battles_record.py`. They work on the database, whether the
 daemon runs or not; what they change holds for it at once.

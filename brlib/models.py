@@ -29,7 +29,7 @@ def iso(moment: datetime | None) -> str | None:
     """ISO 8601 in UTC with `Z` and whole seconds, as the API shows times."""
     if moment is None:
         return None
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 class ChannelStatus(StrEnum):

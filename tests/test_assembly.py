@@ -130,7 +130,7 @@ def test_a_file_that_is_not_right_never_gets_its_name(
 ) -> None:
     shutil.copytree(captured.data, tmp_path / "data")
     one = engine(ffmpeg_path=str(script(tmp_path / "bad", body)))
-    one.service.reprocess(captured.recording_id)
+    one.service.archive.reprocess(captured.recording_id)
     recording = failed(one)
     assert says in (recording.error or "")
     assert recording.files == ()
@@ -139,7 +139,7 @@ def test_a_file_that_is_not_right_never_gets_its_name(
     assert [p for p in output.rglob("*") if p.is_file()] == []
     one.close()
     two = engine()
-    two.service.reprocess(captured.recording_id)
+    two.service.archive.reprocess(captured.recording_id)
     assert_all_frames(two.wait_complete(), captured.offered)
     assert not two.capture_directory(captured.recording_id).exists()
 
@@ -185,12 +185,12 @@ def test_reprocess_replaces_its_own_file_only_by_a_proven_one(
     one.close()
     two = engine(capture_after="keep", ffmpeg_path=str(
         script(tmp_path / "bad", "cat > /dev/null; exit 1")))
-    two.service.reprocess(recording_id)
+    two.service.archive.reprocess(recording_id)
     failed(two)
     assert video_frames(Path(path)) == sum(o.frames for o in origin.offered)
     two.close()
     three = engine()
-    three.service.reprocess(recording_id)
+    three.service.archive.reprocess(recording_id)
     assert three.wait_complete().files == (path,)
 
 
@@ -254,7 +254,7 @@ def test_a_damaged_index_replaces_no_good_file(engine: Callable[..., Engine]) ->
     extinf = [n for n, line in enumerate(lines) if line.startswith(b"#EXTINF")][3]
     lines[extinf] = lines[extinf].replace(b"#", b"$")
     index.write_bytes(b"\n".join(lines))
-    one.service.reprocess(recording_id)
+    one.service.archive.reprocess(recording_id)
     assert "cannot be read to its end" in (failed(one).error or "")
     assert video_frames(Path(path)) == sum(o.frames for o in origin.offered)
     assert index.exists()

@@ -76,7 +76,7 @@ def test_pause_and_resume_leave_one_recording_with_one_gap(
     assert recording.id == recording_id and recording.channel_id == channel.id
     kept = origin.offered[:6] + origin.offered[12:]
     assert_same(one.capture_directory(recording_id), kept)
-    (gap,) = one.service.gaps(recording_id)
+    (gap,) = one.service.archive.gaps(recording_id)
     assert (gap.cause, gap.segments, gap.duration_s) == (GapCause.PAUSED, 6, 3.0)
     assert recording.sums.completeness == pytest.approx(11 / 17)
 
@@ -89,16 +89,16 @@ def test_stop_finishes_the_file_and_leaves_this_broadcast_alone(
         filled(origin, 6)
         channel = one.add(origin.url)
         recording_id = one.wait_segments(6).data["id"]
-        one.service.stop_recording(recording_id)
+        one.service.archive.stop(recording_id)
         recording = one.wait_complete()
         assert recording.end_reason is EndReason.STOPPED
         assert_all_frames(recording, origin.offered)
         filled(origin, 2)
-        one.service.check_channel(channel.id)
+        one.service.watchlist.check(channel.id)
         state = one.service.supervisor.state(one.service.store.channels.get(channel.id))
         assert state == (ChannelStatus.LIVE, SkipReason.STOPPED)
         with pytest.raises(Conflict):
-            one.service.stop_recording(recording_id)
+            one.service.archive.stop(recording_id)
 
 
 def test_stop_recording_pauses_the_channel_until_told_otherwise(
@@ -109,12 +109,12 @@ def test_stop_recording_pauses_the_channel_until_told_otherwise(
         filled(origin, 4)
         channel = one.add(origin.url)
         one.wait_segments(4)
-        one.service.stop_channel(channel.id)
+        one.service.watchlist.stop_recording(channel.id)
         one.wait_complete()
         state, _ = one.service.supervisor.state(one.service.store.channels.get(channel.id))
         assert state is ChannelStatus.PAUSED
         with pytest.raises(Conflict):
-            one.service.stop_channel(channel.id)
+            one.service.watchlist.stop_recording(channel.id)
 
 
 def test_a_segment_that_never_comes_is_a_gap_of_its_cause(
@@ -131,7 +131,7 @@ def test_a_segment_that_never_comes_is_a_gap_of_its_cause(
         recording = one.wait_complete(60)
     kept = [o for o in origin.offered if o.num not in (3, 4, 9)]
     assert_same(one.capture_directory(recording.id), kept)
-    gaps = one.service.gaps(recording.id)
+    gaps = one.service.archive.gaps(recording.id)
     assert [(g.cause, g.segments, g.duration_s) for g in gaps] == [
         (GapCause.SOURCE, 2, 1.0), (GapCause.SOURCE, 1, 0.5)]
     assert recording.sums.completeness == pytest.approx(9 / 12)
@@ -197,10 +197,10 @@ def test_a_playlist_that_stands_still_is_not_recorded_again(
         recording_id = one.wait_segments(4).data["id"]
         one.service.recorder.get(recording_id).stop(EndReason.STALLED)
         one.wait_complete()
-        one.service.check_channel(channel.id)
+        one.service.watchlist.check(channel.id)
         assert one.service.recorder.find_by_channel(channel.id) is None
         filled(origin, 1)
-        one.service.check_channel(channel.id)
+        one.service.watchlist.check(channel.id)
         one.wait("recording_started", channel_id=channel.id)
         origin.end()
         one.wait_complete()

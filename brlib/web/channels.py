@@ -1,33 +1,32 @@
-"""`/api/channels…`. Images, profile, CSV get their rooms beside this one."""
+"""`/api/channels…`. Images and CSV have their rooms beside this one."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
-
+from .. import platforms
 from ..models import Channel
-from . import inputs, views
-from .base import service
-from .inputs import Field
+from . import kinds, shapes, views
+from .kinds import Field
+from .routes import Given, Routes, service
 
-routes = Blueprint("channels", __name__)
+routes = Routes("channels")
 
+NOT_FOUND = "CHANNEL_NOT_FOUND"
 OPTIONS = {
-    "quality": Field(inputs.known_quality),
-    "enabled": Field(inputs.flag),
-    "priority": Field(inputs.whole(-1000, 1000)),
-    "display_name": Field(inputs.text),
-    "filename_template": Field(inputs.nullable(inputs.template)),
-    "output_directory": Field(inputs.nullable(inputs.text)),
+    "quality": Field(kinds.known_quality),
+    "enabled": Field(kinds.flag),
+    "priority": Field(kinds.whole(-1000, 1000)),
+    "display_name": Field(kinds.text),
+    "filename_template": Field(kinds.nullable(kinds.template)),
+    "output_directory": Field(kinds.nullable(kinds.directory)),
 }
-CHANGE = {**OPTIONS, "paused": Field(inputs.flag)}
-
-
-def add_fields() -> dict[str, Field]:
-    platforms = inputs.one_of(*service().platforms)
-    return {"platform": Field(platforms, required=True),
-            "name": Field(inputs.text, required=True), **OPTIONS}
+ADD = {
+    "platform": Field(kinds.one_of(*platforms.NAMES), required=True),
+    "name": Field(kinds.text, required=True, about="The channel's name, or its address"),
+    **OPTIONS,
+}
+CHANGE = {**OPTIONS, "paused": Field(kinds.flag)}
 
 
 def shown(channel: Channel) -> dict[str, Any]:
@@ -40,48 +39,50 @@ def shown(channel: Channel) -> dict[str, Any]:
         active.recording.id if active is not None and begun else None)
 
 
-@routes.get("/channels")
-def list_channels() -> Response:
-    return jsonify({"channels": [shown(c) for c in service().store.channels.find_all()]})
+@routes.get("/channels", "List the channels", shapes.listed("channels", shapes.CHANNEL))
+def list_channels() -> Any:
+    return {"channels": [shown(c) for c in service().store.channels.find_all()]}
 
 
-@routes.post("/channels")
-def add_channel() -> tuple[Response, int]:
-    values = inputs.body(request, add_fields())
-    channel = service().add_channel(
-        values.pop("platform"), values.pop("name"), values.pop("quality", None),
-        values.pop("enabled", True), **values)
-    return jsonify(shown(channel)), 201
+@routes.post("/channels", "Watch a channel", shapes.CHANNEL, 201, body=ADD,
+             errors=("CONFLICT",))
+def add_channel(body: Given) -> Any:
+    return shown(service().watchlist.add(
+        body.pop("platform"), body.pop("name"), body.pop("quality", None),
+        body.pop("enabled", True), **body))
 
 
-@routes.get("/channels/<channel_id>")
-def get_channel(channel_id: str) -> Response:
-    return jsonify(shown(service().store.channels.get(channel_id)))
+@routes.get("/channels/<channel_id>", "Get a channel", shapes.CHANNEL, errors=(NOT_FOUND,))
+def get_channel(channel_id: str) -> Any:
+    return shown(service().store.channels.get(channel_id))
 
 
-@routes.patch("/channels/<channel_id>")
-def change_channel(channel_id: str) -> Response:
-    service().store.channels.get(channel_id)
-    changes = inputs.body(request, CHANGE)
-    return jsonify(shown(service().change_channel(channel_id, changes)))
+@routes.patch("/channels/<channel_id>", "Change a channel", shapes.CHANNEL, body=CHANGE,
+              errors=(NOT_FOUND,))
+def change_channel(channel_id: str, body: Given) -> Any:
+    return shown(service().watchlist.change(channel_id, body))
 
 
-@routes.delete("/channels/<channel_id>")
-def delete_channel(channel_id: str) -> tuple[str, int]:
-    service().delete_channel(channel_id)
-    return "", 204
+@routes.delete("/channels/<channel_id>", "Watch a channel no longer",
+               errors=(NOT_FOUND, "CONFLICT"))
+def delete_channel(channel_id: str) -> None:
+    """Its recordings stay. While it is being recorded it cannot go."""
+    service().watchlist.delete(channel_id)
 
 
-@routes.post("/channels/<channel_id>/check")
-def check_channel(channel_id: str) -> Response:
-    view = shown(service().check_channel(channel_id))
+@routes.post("/channels/<channel_id>/check", "Look whether a channel is live", shapes.CHECKED,
+             errors=(NOT_FOUND, "PLATFORM_ERROR"))
+def check_channel(channel_id: str) -> Any:
+    """Now, and with the recording started where the rules allow it."""
+    view = shown(service().watchlist.check(channel_id))
     live = service().supervisor.live(channel_id) is not None
-    return jsonify({
+    return {
         "id": channel_id, "live": live,
         **{key: view[key] for key in ("status", "title", "category", "viewers", "recording_id")},
-    })
+    }
 
 
-@routes.post("/channels/<channel_id>/stop-recording")
-def stop_recording(channel_id: str) -> tuple[Response, int]:
-    return jsonify(shown(service().stop_channel(channel_id))), 202
+@routes.post("/channels/<channel_id>/stop-recording", "End the recording, pause the channel",
+             shapes.CHANNEL, 202, errors=(NOT_FOUND, "CONFLICT"))
+def stop_recording(channel_id: str) -> Any:
+    return shown(service().watchlist.stop_recording(channel_id))

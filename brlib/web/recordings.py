@@ -1,30 +1,29 @@
-"""`/api/recordings…`. Files and playlists to watch get their room beside this one."""
+"""`/api/recordings…`. Files and playlists to watch are in `watching`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
-
-from ..models import Recording, RecordingStatus
+from ..models import PLATFORMS, Recording, RecordingStatus
 from ..recorder import gap_facts
 from ..store.recordings import Filter
-from . import inputs, views
-from .base import service
-from .inputs import Field
+from . import kinds, shapes, views
+from .kinds import Field
+from .routes import Given, Routes, service
 
-routes = Blueprint("recordings", __name__)
+routes = Routes("recordings")
 
+NOT_FOUND = "RECORDING_NOT_FOUND"
 LIST = {
-    "channel": Field(inputs.identifier("ch")),
-    "platform": Field(inputs.one_of("twitch", "youtube", "kick", "url")),
-    "status": Field(inputs.one_of(*(s.value for s in RecordingStatus))),
-    "from": Field(inputs.moment(end=False)),
-    "to": Field(inputs.moment(end=True)),
-    "limit": Field(inputs.whole_text(1, 500)),
-    "offset": Field(inputs.whole_text(0, 2 ** 53)),
+    "channel": Field(kinds.identifier("ch")),
+    "platform": Field(kinds.one_of(*PLATFORMS)),
+    "status": Field(kinds.one_of(*RecordingStatus)),
+    "from": Field(kinds.moment(end=False), about="The earliest start, ISO 8601"),
+    "to": Field(kinds.moment(end=True), about="The latest start, ISO 8601"),
+    "limit": Field(kinds.whole_text(1, 500), about="50 unless said otherwise"),
+    "offset": Field(kinds.whole_text(0, 2 ** 53)),
 }
-DELETE = {"delete_file": Field(inputs.flag_text)}
+DELETE = {"delete_file": Field(kinds.flag_text, about="Also the file; true unless said otherwise")}
 
 
 def shown(recording: Recording) -> dict[str, Any]:
@@ -33,58 +32,73 @@ def shown(recording: Recording) -> dict[str, Any]:
         active.now() if active else recording, active.activity if active else None)
 
 
-@routes.get("/recordings")
-def list_recordings() -> Response:
-    given = inputs.query(request, LIST)
-    wanted = Filter(given.get("channel"), given.get("platform"), given.get("status"),
-                    given.get("from"), given.get("to"))
-    limit, offset = given.get("limit", 50), given.get("offset", 0)
+@routes.get("/recordings", "List recordings, newest first", shapes.RECORDINGS, query=LIST)
+def list_recordings(query: Given) -> Any:
+    wanted = Filter(query.get("channel"), query.get("platform"), query.get("status"),
+                    query.get("from"), query.get("to"))
+    limit, offset = query.get("limit", 50), query.get("offset", 0)
     recordings = service().store.recordings
-    return jsonify({
+    return {
         "recordings": [shown(r) for r in recordings.find_page(wanted, limit, offset)],
         "total": recordings.count(wanted), "limit": limit, "offset": offset,
-    })
+    }
 
 
-@routes.get("/recordings/active")
-def list_active() -> Response:
-    return jsonify({"active": [views.active(a) for a in service().recorder.find_active()]})
+@routes.get("/recordings/active", "List what is being recorded",
+            shapes.listed("active", shapes.ACTIVE))
+def list_active() -> Any:
+    return {"active": [views.active(a) for a in service().recorder.find_active()]}
 
 
-@routes.get("/recordings/<recording_id>")
-def get_recording(recording_id: str) -> Response:
-    return jsonify(shown(service().recording(recording_id)))
+@routes.get("/recordings/<recording_id>", "Get a recording", shapes.RECORDING,
+            errors=(NOT_FOUND,))
+def get_recording(recording_id: str) -> Any:
+    return shown(service().archive.get(recording_id))
 
 
-@routes.delete("/recordings/<recording_id>")
-def delete_recording(recording_id: str) -> tuple[str, int]:
-    given = inputs.query(request, DELETE)
-    service().delete_recording(recording_id, given.get("delete_file", True))
-    return "", 204
+@routes.delete("/recordings/<recording_id>", "Delete a recording", query=DELETE,
+               errors=(NOT_FOUND, "CONFLICT"))
+def delete_recording(recording_id: str, query: Given) -> None:
+    """With its file, unless told otherwise. Not while it is active or being processed."""
+    service().archive.delete(recording_id, query.get("delete_file", True))
 
 
-@routes.get("/recordings/<recording_id>/gaps")
-def list_gaps(recording_id: str) -> Response:
-    return jsonify({"gaps": [gap_facts(g) for g in service().gaps(recording_id)]})
+@routes.get("/recordings/<recording_id>/gaps", "List what is missing, and why",
+            shapes.listed("gaps", shapes.GAP), errors=(NOT_FOUND,))
+def list_gaps(recording_id: str) -> Any:
+    return {"gaps": [gap_facts(g) for g in service().archive.gaps(recording_id)]}
 
 
-@routes.post("/recordings/<recording_id>/stop")
-def stop(recording_id: str) -> tuple[Response, int]:
-    return jsonify(shown(service().stop_recording(recording_id))), 202
+@routes.post("/recordings/<recording_id>/stop", "End a recording", shapes.RECORDING, 202,
+             errors=(NOT_FOUND, "CONFLICT"))
+def stop(recording_id: str) -> Any:
+    """Its file is finished. The channel stays watched, that broadcast is not recorded again."""
+    return shown(service().archive.stop(recording_id))
 
 
-@routes.post("/recordings/<recording_id>/pause")
-def pause(recording_id: str) -> Response:
+@routes.post("/recordings/<recording_id>/cancel", "End a recording and discard it",
+             shapes.RECORDING, 202, errors=(NOT_FOUND, "CONFLICT"))
+def cancel(recording_id: str) -> Any:
+    """Nothing of it stays but this answer. The broadcast is not recorded again."""
+    return views.recording(service().archive.cancel(recording_id), None)
+
+
+@routes.post("/recordings/<recording_id>/pause", "Leave a stretch out", shapes.RECORDING,
+             errors=(NOT_FOUND, "CONFLICT"))
+def pause(recording_id: str) -> Any:
     service().recorder.get(recording_id).pause()
-    return jsonify(shown(service().recording(recording_id)))
+    return shown(service().archive.get(recording_id))
 
 
-@routes.post("/recordings/<recording_id>/resume")
-def resume(recording_id: str) -> Response:
+@routes.post("/recordings/<recording_id>/resume", "Go on after a pause", shapes.RECORDING,
+             errors=(NOT_FOUND, "CONFLICT"))
+def resume(recording_id: str) -> Any:
     service().recorder.get(recording_id).resume()
-    return jsonify(shown(service().recording(recording_id)))
+    return shown(service().archive.get(recording_id))
 
 
-@routes.post("/recordings/<recording_id>/reprocess")
-def reprocess(recording_id: str) -> tuple[Response, int]:
-    return jsonify(shown(service().reprocess(recording_id))), 202
+@routes.post("/recordings/<recording_id>/reprocess", "Build the file again", shapes.RECORDING,
+             202, errors=(NOT_FOUND, "CONFLICT"))
+def reprocess(recording_id: str) -> Any:
+    """From the capture or, where that is gone, from the file."""
+    return shown(service().archive.reprocess(recording_id))

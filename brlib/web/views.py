@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..models import Activity, Broadcast, Channel, ChannelStatus, Recording, SkipReason, iso
+from ..images import Image, ImageKind
+from ..models import (
+    Activity, Broadcast, Channel, ChannelStatus, Recording, SkipReason, User, iso,
+)
 from ..recorder import ActiveRecording
+from ..store.api_keys import ApiKey
 
 # Options of a channel that have no rules yet.
 _LATER: dict[str, None] = {
@@ -41,6 +45,38 @@ def channel(
         "output_directory": subject.output_directory,
         **_LATER,
     }
+
+
+def profile(subject: Channel, images: dict[ImageKind, Image | None]) -> dict[str, Any]:
+    shown = {kind.value: _image(subject.id, kind, image) for kind, image in images.items()}
+    return {
+        "id": subject.id,
+        "platform": subject.platform,
+        "name": subject.name,
+        "display_name": subject.display_name,
+        "url": subject.url,
+        **{f"{kind}_image_url": image["url"] if image else None
+           for kind, image in shown.items()},
+        "images": shown,
+    }
+
+
+def _image(channel_id: str, kind: ImageKind, image: Image | None) -> dict[str, Any] | None:
+    """The address names the content, too: who keeps pictures sees that this one is new."""
+    if image is None:
+        return None
+    return {"url": f"/api/channels/{channel_id}/images/{kind}?v={image.etag[:12]}",
+            "custom": image.custom, "updated_at": iso(image.modified_at)}
+
+
+def user(subject: User) -> dict[str, Any]:
+    return {"id": subject.id, "username": subject.username, "role": subject.role.value,
+            "created_at": iso(subject.created_at), "last_login_at": iso(subject.last_login_at)}
+
+
+def api_key(subject: ApiKey) -> dict[str, Any]:
+    return {"id": subject.id, "label": subject.label, "permission": subject.permission,
+            "created_at": iso(subject.created_at), "last_used_at": iso(subject.last_used_at)}
 
 
 def recording(subject: Recording, activity: Activity | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, g
+from flask import g
 from flask_sock import Sock
 from simple_websocket import ConnectionClosed
 from wsproto.utilities import LocalProtocolError
@@ -24,9 +24,11 @@ from ..errors import ChannelNotFound, Unauthorized, Unavailable
 from ..models import Event, iso, utc_now
 from ..service import Service
 from ..workers import DaemonThread
-from . import auth, views
-from .base import service
+from . import views
 from .channels import shown as shown_channel
+from .limits import Rate
+from .routes import Access, Operation, Routes, service
+from .slots import Slots
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +39,12 @@ HEARD_AT_ONCE = 50
 READER_ENDS_MAX_S = 1.0
 MESSAGE_MAX_BYTES = 64 * 1024
 # A client that answers no ping is gone after at most two intervals.
-KEY_CHECKED_EVERY_S = 5.0
+CHECKED_EVERY_S = 5.0
 INBOX_MAX = 200
+SLOT = "websocket"
+FIRST_MESSAGE = 'The first message must be {"type": "auth", "token": "br_…"}'
+ABOUT = ("The first message is {\"type\": \"auth\", \"token\": …}; then events come, "
+         "beginning with `connected`.")
 CLOSE_UNAUTHORIZED, CLOSE_SLOW, CLOSE_GOING_AWAY = 4401, 4408, 1001
 
 
@@ -86,42 +92,27 @@ SERVER_OPTIONS: dict[str, Any] = {
 }
 
 
-class Slots:
-    """How many clients there are; taken before the handshake, given back after the request."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._taken = 0
-
-    def take(self, limit: int) -> bool:
-        with self._lock:
-            if self._taken >= limit:
-                return False
-            self._taken += 1
-            return True
-
-    def give_back(self) -> None:
-        with self._lock:
-            self._taken -= 1
-
-
-def make_routes() -> Blueprint:
-    routes = Blueprint("ws", __name__)
+def make_routes() -> Routes:
+    routes = Routes("ws")
+    routes.declare("feed", Operation(
+        "GET", "/ws", "Open a WebSocket", Access.OPEN, 101, None, rate=Rate.READ,
+        errors=("VALIDATION_ERROR", "UNAVAILABLE"), about=ABOUT))
     slots = Slots()
 
-    @routes.before_request
+    @routes.blueprint.before_request
     def cap() -> None:
-        if not slots.take(service().settings.max_websockets):
+        limit = service().settings.max_websockets
+        if not slots.take(SLOT, limit, limit):
             raise Unavailable("There are as many WebSocket clients as max_websockets allows")
         g.websocket_slot = slots
 
-    @routes.teardown_request
+    @routes.blueprint.teardown_request
     def leave(_: BaseException | None) -> None:
         taken = g.pop("websocket_slot", None)
         if taken is not None:
-            taken.give_back()
+            taken.give_back(SLOT)
 
-    @Sock().route("/ws", bp=routes, endpoint="feed")  # type: ignore[untyped-decorator]
+    @Sock().route("/ws", bp=routes.blueprint, endpoint="feed")  # type: ignore[untyped-decorator]
     def feed(ws: Any) -> None:
         try:
             Client(ws, service()).run()
@@ -154,7 +145,7 @@ class Client:
         # None: every channel. The first `subscribe` narrows, further ones add.
         self._channels: set[str] | None = None
         self._token = ""
-        self._key_checked_s = time.monotonic()
+        self._checked_s = time.monotonic()
 
     def run(self) -> None:
         if not self._authenticate():
@@ -170,7 +161,7 @@ class Client:
                     self._close(CLOSE_SLOW, "You do not keep up with the events: reconnect")
                     return
                 self._hear()
-                self._check_key()
+                self._check_token()
             self._close(CLOSE_GOING_AWAY, "The daemon stops")
         except Unauthorized as error:
             self._error(error.code, str(error))
@@ -181,6 +172,8 @@ class Client:
             self._engine.bus.unsubscribe(subscription)
 
     def _authenticate(self) -> bool:
+        if self._engine.settings.local_only:
+            return True
         message = None
         deadline_s = time.monotonic() + AUTH_MAX_S
         try:
@@ -189,11 +182,9 @@ class Client:
                     break
                 message = self._ws.receive(timeout=LOOK_EVERY_S)
             given = parse(message)
-            if given.get("type") != "auth" or not isinstance(given.get("token"), str):
-                raise Unauthorized(
-                    'The first message must be {"type": "auth", "token": "br_…"}')
-            self._token = given["token"]
-            auth.by_token(self._engine.store, self._token)
+            if given.get("type") != "auth":
+                raise Unauthorized(FIRST_MESSAGE)
+            self._take_token(given)
         except (Unauthorized, ValueError) as error:
             self._error("UNAUTHORIZED", str(error))
             self._close(CLOSE_UNAUTHORIZED, "Unauthorized")
@@ -202,11 +193,26 @@ class Client:
             return False
         return True
 
-    def _check_key(self) -> None:
-        """A revoked key stops working here, too. Raises Unauthorized."""
-        if time.monotonic() - self._key_checked_s >= KEY_CHECKED_EVERY_S:
-            self._key_checked_s = time.monotonic()
-            auth.by_token(self._engine.store, self._token)
+    def _take_token(self, given: dict[str, Any]) -> None:
+        """Also later: a refreshed login ends the token with which this one came in.
+
+        Raises Unauthorized.
+        """
+        if self._engine.settings.local_only:
+            return
+        token = given.get("token")
+        if not isinstance(token, str):
+            raise Unauthorized(FIRST_MESSAGE)
+        self._engine.accounts.caller(token)
+        self._token = token
+
+    def _check_token(self) -> None:
+        """What is revoked stops working here, too. Raises Unauthorized."""
+        if self._engine.settings.local_only:
+            return
+        if time.monotonic() - self._checked_s >= CHECKED_EVERY_S:
+            self._checked_s = time.monotonic()
+            self._engine.accounts.caller(self._token)
 
     def _state(self, seq: int) -> dict[str, Any]:
         engine = self._engine
@@ -217,7 +223,7 @@ class Client:
                 "version": __version__,
                 "channels": [shown_channel(c) for c in engine.store.channels.find_all()],
                 "active": [views.active(a) for a in active],
-                "storage": engine.storage.info([a.now() for a in active]),
+                "storage": engine.storage_info(),
             },
         }
 
@@ -238,6 +244,10 @@ class Client:
         try:
             given = parse(message)
             kind, wanted = given.get("type"), given.get("channels")
+            if kind == "auth":
+                self._take_token(given)
+                self._send({"type": "authenticated"})
+                return
             if kind not in ("subscribe", "unsubscribe"):
                 raise ValueError("Messages are of type subscribe or unsubscribe")
             if not isinstance(wanted, list) or not all(isinstance(c, str) for c in wanted):

@@ -1,0 +1,137 @@
+"""Recordings, active and finished, as the web commands them: stop, cancel, delete, file.
+
+Made by `Service`. An active recording knows more of itself than the store: it is asked first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import naming
+from ..assembly import Assembly
+from ..config import Settings
+from ..errors import Conflict, NotFound, Unavailable
+from ..models import EndReason, Gap, Recording, RecordingStatus
+from ..recorder import ActiveRecording, Recorder
+from ..storage import Storage
+from ..store import Store
+from ..viewing import Viewing
+from .base import STOP_MAX_S
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Archive:
+    settings: Callable[[], Settings]
+    store: Store
+    recorder: Recorder
+    assembly: Assembly
+    storage: Storage
+    viewing: Viewing
+
+    def get(self, recording_id: str) -> Recording:
+        """As of this moment. Raises RecordingNotFound."""
+        active = self._find_running(recording_id)
+        return active.now() if active is not None else self.store.recordings.get(recording_id)
+
+    def _find_running(self, recording_id: str) -> ActiveRecording | None:
+        """The active recording behind an id, while it knows more than the store."""
+        active = self.recorder.find(recording_id)
+        if active is not None and active.begun.is_set() and active.recording.active:
+            return active
+        return None
+
+    def gaps(self, recording_id: str) -> list[Gap]:
+        """Raises RecordingNotFound."""
+        active = self._find_running(recording_id)
+        if active is not None:
+            return active.gaps()
+        self.store.recordings.get(recording_id)
+        return self.store.recordings.find_gaps(recording_id)
+
+    def stop(self, recording_id: str) -> Recording:
+        """Raises RecordingNotFound, Conflict."""
+        active = self.recorder.get(recording_id)
+        active.stop()
+        active.finished.wait(STOP_MAX_S)
+        return self.get(recording_id)
+
+    def cancel(self, recording_id: str) -> Recording:
+        """End an active recording and discard it; the recording as it was last.
+
+        Raises RecordingNotFound, Conflict.
+        """
+        active = self.recorder.get(recording_id)
+        active.stop(EndReason.CANCELLED)
+        active.finished.wait(STOP_MAX_S)
+        if active.recording.end_reason not in (None, EndReason.CANCELLED):
+            raise Conflict("The recording ended by itself just now: delete it")
+        return active.now()
+
+    def ended(self, recording: Recording) -> None:
+        """What is to become of a recording whose capture is closed."""
+        if recording.end_reason is EndReason.CANCELLED:
+            self.discard(recording)
+        else:
+            self.assembly.finish(recording)
+
+    def discard(self, recording: Recording) -> None:
+        """Drop a cancelled recording and all that it left; what cannot be done now is done at
+        the next start."""
+        if not self.assembly.drop(recording.id, STOP_MAX_S):
+            log.warning("%s is still being fed: it is discarded at the next start", recording.id)
+            return
+        try:
+            self.assembly.remove_leftovers(recording)
+            self.storage.delete(recording, with_file=True)
+        except OSError as error:
+            log.error("%s cannot be discarded now: %s", recording.id, error)
+            return
+        self.store.recordings.delete(recording.id)
+        self.viewing.forget(recording.id)
+        log.info("%s was cancelled and discarded", recording.id)
+
+    def discard_left(self) -> None:
+        """Those that an earlier process could not discard."""
+        for recording in self.store.recordings.find_with_status([RecordingStatus.PROCESSING]):
+            if recording.end_reason is EndReason.CANCELLED:
+                self.discard(recording)
+
+    def reprocess(self, recording_id: str) -> Recording:
+        """Raises RecordingNotFound, Conflict."""
+        return self.assembly.reprocess(self.store.recordings.get(recording_id))
+
+    def delete(self, recording_id: str, with_file: bool) -> None:
+        """Raises RecordingNotFound, Conflict while it is active or being processed."""
+        recording = self.get(recording_id)
+        if recording.active or recording.status is RecordingStatus.PROCESSING:
+            raise Conflict(f"The recording is {recording.status}: stop it first"
+                           if recording.active else "The recording is being processed")
+        try:
+            self.storage.remove(recording_id, with_file)
+        except OSError as error:
+            raise Conflict(f"Its files could not be deleted: {error}") from error
+        self.viewing.forget(recording_id)
+
+    def file(self, recording_id: str, part: int) -> Path:
+        """A finished file, counted from 1, inside its output directory and nowhere else.
+
+        Raises RecordingNotFound, NotFound, Unavailable while there is none yet.
+        """
+        recording = self.get(recording_id)
+        if recording.active or recording.status is RecordingStatus.PROCESSING:
+            raise NotFound(f"There is no file yet: the recording is {recording.status}; "
+                           "playlist.m3u8 shows what there is")
+        if not recording.files:
+            raise NotFound("The recording has no file")
+        if part > len(recording.files):
+            raise NotFound(f"The recording has {len(recording.files)} files")
+        path = Path(recording.files[part - 1])
+        root = Path(recording.output_directory or self.settings().output_directory)
+        if not naming.inside(path, root):
+            raise Unavailable(f"The file is not below {root} any more")
+        return path

@@ -1,0 +1,160 @@
+"""What answers look like, as JSON Schema (2020-12): the components of the API document.
+
+Declared by the routes; `views` makes objects of these shapes, and the tests hold every
+answer against them. No key may be missing and none may be more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..models import (
+    PLATFORMS, Activity, ChannelStatus, EndReason, GapCause, RecordingStatus, Role, SkipReason,
+)
+from ..quality import QUALITIES
+from ..store.api_keys import FULL, READ
+
+Schema = dict[str, Any]
+
+# Every named shape, by name: what `document` publishes as components.
+COMPONENTS: dict[str, Schema] = {}
+
+STRING: Schema = {"type": "string"}
+INTEGER: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
+FLAG: Schema = {"type": "boolean"}
+TIME: Schema = {"type": "string", "format": "date-time",
+                "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+
+
+def or_null(schema: Schema) -> Schema:
+    if "enum" in schema:
+        return {**schema, "type": [schema["type"], "null"], "enum": [*schema["enum"], None]}
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def one_of(*values: str) -> Schema:
+    return {"type": "string", "enum": list(values)}
+
+
+def ids(prefix: str) -> Schema:
+    return {"type": "string", "pattern": f"^{prefix}_[a-z0-9]{{12}}$"}
+
+
+def many(item: Schema) -> Schema:
+    return {"type": "array", "items": item}
+
+
+def of_each(value: Schema) -> Schema:
+    """An object whose keys are data."""
+    return {"type": "object", "additionalProperties": value}
+
+
+def shape(keys: dict[str, Schema], optional: tuple[str, ...] = ()) -> Schema:
+    return {"type": "object", "properties": keys, "additionalProperties": False,
+            "required": [key for key in keys if key not in optional]}
+
+
+def named(name: str, schema: Schema) -> Schema:
+    """A component; what is returned refers to it."""
+    COMPONENTS[name] = schema
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def listed(key: str, item: Schema) -> Schema:
+    return shape({key: many(item)})
+
+
+ERROR = named("Error", shape({"error": shape({
+    "code": STRING, "message": STRING,
+    "details": many(shape({"field": STRING, "message": STRING})),
+}, optional=("details",))}))
+
+CHANNEL = named("Channel", shape({
+    "id": ids("ch"), "platform": one_of(*PLATFORMS), "name": STRING, "enabled": FLAG,
+    "quality": one_of(*QUALITIES), "status": one_of(*ChannelStatus), "display_name": STRING,
+    "url": STRING, "title": or_null(STRING), "category": or_null(STRING),
+    "viewers": or_null(COUNT), "live_since": or_null(TIME), "recording_id": or_null(ids("rec")),
+    "status_reason": or_null(one_of(*SkipReason)), "last_checked_at": or_null(TIME),
+    "last_error": or_null(STRING), "created_at": TIME, "priority": INTEGER, "paused": FLAG,
+    "filename_template": or_null(STRING), "output_directory": or_null(STRING),
+    "schedule": {"type": "null"}, "filters": {"type": "null"}, "quota_bytes": {"type": "null"},
+    "retention": {"type": "null"}, "processing": {"type": "null"},
+}))
+CHECKED = named("CheckedChannel", shape({
+    "id": ids("ch"), "live": FLAG, "status": one_of(*ChannelStatus), "title": or_null(STRING),
+    "category": or_null(STRING), "viewers": or_null(COUNT), "recording_id": or_null(ids("rec")),
+}))
+_IMAGE = or_null(shape({"url": STRING, "custom": FLAG, "updated_at": TIME}))
+PROFILE = named("ChannelProfile", shape({
+    "id": ids("ch"), "platform": one_of(*PLATFORMS), "name": STRING, "display_name": STRING,
+    "url": STRING, "profile_image_url": or_null(STRING), "banner_image_url": or_null(STRING),
+    "images": shape({"profile": _IMAGE, "banner": _IMAGE}),
+}))
+IMPORTED = named("ImportedChannels", shape({
+    "results": many(shape({
+        "line": COUNT, "platform": STRING, "channel": STRING,
+        "status": one_of("created", "exists", "invalid"), "id": or_null(ids("ch")),
+        "message": or_null(STRING),
+    })),
+    "created": COUNT, "exists": COUNT, "invalid": COUNT,
+}))
+
+RECORDING = named("Recording", shape({
+    "id": ids("rec"), "channel_id": ids("ch"), "channel_name": STRING,
+    "platform": one_of(*PLATFORMS), "title": STRING, "status": one_of(*RecordingStatus),
+    "started_at": TIME, "duration": COUNT, "file_size": COUNT, "file_path": or_null(STRING),
+    "category": or_null(STRING), "quality": STRING, "broadcast_id": or_null(STRING),
+    "ended_at": or_null(TIME), "end_reason": or_null(one_of(*EndReason)), "segments": COUNT,
+    "completeness": SHARE, "gaps": COUNT, "parts": COUNT, "files": many(STRING),
+    "error": or_null(STRING), "activity": or_null(one_of(*Activity)),
+}))
+RECORDINGS = named("RecordingPage", shape({
+    "recordings": many(RECORDING), "total": COUNT, "limit": COUNT, "offset": COUNT,
+}))
+ACTIVE = named("ActiveRecording", shape({
+    "id": ids("rec"), "channel_id": ids("ch"), "channel_name": STRING,
+    "platform": one_of(*PLATFORMS), "title": STRING, "started_at": TIME, "duration": COUNT,
+    "segments": COUNT, "quality": STRING, "status": one_of(*RecordingStatus),
+    "activity": one_of(*Activity), "bytes": COUNT, "bitrate": COUNT, "completeness": SHARE,
+}))
+GAP = named("Gap", shape({
+    "started_at": TIME, "offset": {**NUMBER, "minimum": 0}, "duration": {**NUMBER, "minimum": 0},
+    "segments": COUNT, "cause": one_of(*GapCause),
+}))
+
+STORAGE = named("Storage", shape({
+    "total_used": COUNT, "total_available": COUNT, "quota": or_null(COUNT),
+    "quota_used_percent": or_null({**NUMBER, "minimum": 0}), "by_channel": of_each(COUNT),
+}))
+CLEANUP = named("Cleanup", shape({"deleted": many(ids("rec")), "freed_bytes": COUNT}))
+
+HEALTH = named("Health", shape({
+    "status": one_of("healthy", "degraded"), "version": STRING, "uptime": COUNT,
+    "problems": many(STRING), "error": COMPONENTS["Error"]["properties"]["error"],
+}, optional=("problems", "error")))
+LOGS = named("LogPage", shape({
+    "logs": many(shape({"timestamp": TIME, "level": one_of("error", "warn", "info", "debug"),
+                        "logger": STRING, "message": STRING})),
+    "limit": COUNT,
+}))
+DEPENDENCIES = named("Dependencies", shape({"dependencies": of_each(shape({
+    "available": FLAG, "version": or_null(STRING), "path": or_null(STRING), "required": FLAG,
+    "needed_for": STRING,
+}))}))
+
+TOKEN = named("Token", shape({"token": STRING, "expires_at": TIME}))
+USER = named("User", shape({
+    "id": ids("usr"), "username": STRING, "role": one_of(*Role), "created_at": TIME,
+    "last_login_at": or_null(TIME),
+}))
+_KEY: dict[str, Schema] = {
+    "id": COUNT, "label": STRING, "permission": one_of(FULL, READ), "created_at": TIME,
+    "last_used_at": or_null(TIME),
+}
+API_KEY = named("ApiKey", shape(_KEY))
+NEW_API_KEY = named("NewApiKey", shape({**_KEY, "key": {
+    "type": "string", "pattern": "^br_[A-Za-z0-9]{40}$",
+    "description": "In the only copy there will ever be"}}))
