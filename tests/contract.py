@@ -16,7 +16,7 @@ from brlib.web.document import document
 PREFIX = "/api"
 RATE_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 # What the server refuses itself, because it is no request that can be read.
-BEFORE_THE_APPLICATION = (400, 408, 414, 431, 501)
+BEFORE_THE_APPLICATION = (400, 408, 414, 431, 501, 503)
 TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,),
     "null": (type(None),), "array": (list,), "object": (dict,)}

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from simple_websocket import Client, ConnectionClosed
 
-from brlib.config import Settings
+from brlib.accounts import FirstAdmin
+from brlib.config import Configuration, Settings
 from brlib.web import server, ws
+from brlib.web.connections import BODY_THREADS, MEDIA_THREADS, RecorderWorker
 
 from .daemon import Daemon, run_command
 
@@ -67,8 +69,8 @@ def test_as_many_websockets_as_allowed_leave_room_for_requests(shared: Daemon) -
 
 
 def test_peers_that_linger_after_close_stall_nobody(shared: Daemon) -> None:
-    """gunicorn's lingering close takes up to 2 s a peer and would run in the main thread:
-    12 of them one after the other would take longer than the deadline of the request."""
+    """gunicorn's own lingering close takes up to 2 s a peer, in the main thread: 12 of them
+    one after the other would take longer than the deadline of the request."""
     request = (f"GET /api/health HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {shared.key}\r\n"
                "Connection: close\r\n\r\n").encode()
     with ExitStack() as stack:
@@ -79,29 +81,6 @@ def test_peers_that_linger_after_close_stall_nobody(shared: Daemon) -> None:
         with socket.create_connection(("127.0.0.1", shared.port), 10) as late:
             late.sendall(request)
             assert late.recv(4096).startswith(b"HTTP/1.1 200")
-
-
-def test_a_connection_closed_twice_is_counted_once() -> None:
-    """A WebSocket closes its socket itself; gunicorn's second close raises, and gunicorn
-    would count the connection out again."""
-    class Conn:
-        def close(self, graceful: bool = False) -> None:
-            raise OSError("Bad file descriptor")
-
-    def run_now(name: str, run: Callable[[], None]) -> bool:
-        run()
-        return True
-
-    future = SimpleNamespace(add_done_callback=lambda done: None, cancelled=lambda: False,
-                             result=lambda: False)
-    worker = server.RecorderWorker.__new__(server.RecorderWorker)
-    worker.closers = SimpleNamespace(submit=run_now)  # type: ignore[assignment]
-    worker.tpool = SimpleNamespace(submit=lambda *_: future)
-    worker.nr_conns = 1
-    conn = Conn()
-    worker.enqueue_req(conn)
-    worker.finish_request(conn, future)
-    assert worker.nr_conns == 0
 
 
 def test_a_large_state_reaches_a_slow_reader_whole(daemon: Callable[..., Daemon]) -> None:
@@ -183,13 +162,48 @@ def test_what_cannot_start_says_why(
 
 
 def test_settings_that_gunicorn_must_have(tmp_path: Path) -> None:
-    made = server.Server(Settings(max_websockets=10, threads=3))
+    made = server.Server(Configuration.fixed(Settings(max_websockets=10, threads=3)))
     cfg = made.cfg
     assert (cfg.workers, cfg.timeout, cfg.preload_app) == (1, 0, False)
     assert cfg.control_socket_disable is True
-    assert cfg.worker_class is server.RecorderWorker
-    assert cfg.threads >= 10 + 3
+    assert cfg.worker_class is RecorderWorker
+    assert cfg.threads >= 10 + 3 + MEDIA_THREADS + 2 * BODY_THREADS
+    assert cfg.worker_connections > cfg.threads
+    assert cfg.keepalive > 0
     assert cfg.graceful_timeout == server.GRACEFUL_TIMEOUT_S
+
+
+@pytest.mark.parametrize(("options", "bind"), [
+    ({}, "127.0.0.1:8080"),
+    ({"host": "0.0.0.0", "port": 80}, "0.0.0.0:80"),
+    ({"host": "::1"}, "[::1]:8080"),
+    ({"host": "0.0.0.0", "local_only": True}, "127.0.0.1:8080"),
+    ({"host": "::", "local_only": True}, "127.0.0.1:8080"),
+])
+def test_where_it_listens(options: dict[str, Any], bind: str) -> None:
+    assert server.Server(Configuration.fixed(Settings(**options))).cfg.bind == [bind]
+
+
+@pytest.mark.parametrize(("admin", "told"), [
+    (None, ""),
+    (FirstAdmin("admin", None), ""),
+    (FirstAdmin("eva", "s3cret"), "The first user is 'eva', the password s3cret (shown only now).\n"
+     "Change it with: battles_record.py user reset-password eva\n"),
+], ids=["there is one", "password given", "password made"])
+def test_a_made_password_is_told(
+    admin: FirstAdmin | None, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server._tell_first_admin(admin)
+    assert capsys.readouterr().err == told
+
+
+def test_the_engine_can_end_the_daemon(daemon: Callable[..., Daemon]) -> None:
+    """The end of the worker alone would only make gunicorn start another."""
+    one = daemon(local_only=True)
+    status, _, _ = one.call("POST", "/api/shutdown")
+    assert status == 202
+    assert one.wait_exit() == 0
+    assert any("The engine has stopped" in line for line in one.log)
 
 
 def test_silent_peers_are_dropped_by_the_kernel() -> None:

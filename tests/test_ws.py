@@ -49,10 +49,10 @@ class Listener(simple_websocket.Client):  # type: ignore[misc]
 
     sock: Any
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, address: str | None = None) -> None:
         try:
             super().__init__(f"ws://127.0.0.1:{port}/api/ws",
-                             headers={"X-Forwarded-For": another_address()})
+                             headers={"X-Forwarded-For": address or another_address()})
         except BaseException:
             self.sock.close()
             raise
@@ -369,6 +369,27 @@ def test_more_clients_than_there_is_room_for(daemon: Daemon, connect: Connect) -
     inside[0].leave()
     assert connect(daemon.port).enter(daemon.key)["type"] == "connected"
     assert inside[1].connected
+
+
+def test_strangers_do_not_keep_others_out(daemon: Daemon, connect: Connect) -> None:
+    """One address opens what it can and says nothing; whoever says who they are still comes in."""
+    address, held = another_address(), list[Listener]()
+    wait_until(lambda: opened(daemon.port, address, held))
+    for _ in range(CLIENTS):
+        opened(daemon.port, address, held)
+    try:
+        assert 0 < len(held) < CLIENTS
+        assert connect(daemon.port).enter(daemon.key)["type"] == "connected"
+    finally:
+        for listener in held:
+            listener.leave()
+
+
+def opened(port: int, address: str, held: list[Listener]) -> bool:
+    with contextlib.suppress(simple_websocket.ConnectionError):
+        held.append(Listener(port, address))
+        return True
+    return False
 
 
 def test_clients_that_come_and_go_take_no_place(daemon: Daemon, connect: Connect) -> None:

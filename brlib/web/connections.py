@@ -3,8 +3,7 @@
 `RecorderWorker` is gunicorn's threaded worker with the waiting for clients moved into its
 poller: for a request's bytes, for the client to take its answer, for its goodbye. gunicorn
 27.0.1 waits for these in threads (for a goodbye: in the main one), some without a deadline.
-Used by `server`; `files` reads how many downloads there may be. `tests/test_connections.py`
-holds each of this against clients that mean no good.
+Used by `server`; `files` reads how many downloads there may be.
 """
 
 from __future__ import annotations
@@ -43,7 +42,6 @@ DISCARDED_MAX_BYTES = 16 * 1024 * 1024
 LOOK_EVERY_S = 0.5
 # A stopping worker still answers a request that is on its way.
 STOP_LINGER_S = 0.5
-# There is no descriptor for one more connection.
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # What is refused outside the application, and with which status.
 REFUSALS = {
@@ -117,7 +115,6 @@ class RecorderWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
         """gunicorn waits 5 s for what the application left of a body, unless it closes."""
-        conn.sock.holds = True
         if conn.sock.body_by_s is not None:
             req.force_close()
         return super().handle_request(req, conn)
@@ -175,7 +172,8 @@ class RecorderWorker(ThreadWorker):  # type: ignore[misc]
 
     def _make_room(self) -> None:
         """Close the connection that has waited longest, before any that has to get an answer."""
-        for conn in [c for c in self._parked if not c.sock.outbox][:1] or list(self._parked)[:1]:
+        waiting = [c for c in self._parked if not c.sock.outbox] or list(self._parked)
+        for conn in waiting[:1]:
             self._drop(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:
@@ -190,23 +188,23 @@ class RecorderWorker(ThreadWorker):  # type: ignore[misc]
         if conn.asked is not None and conn.sock.body_by_s is not None:
             self._reading[conn.asked.upload] -= 1
         conn.asked, conn.sock.body_by_s = None, None
-        conn.kept = not fs.cancelled() and fs.exception() is None and bool(fs.result())
+        error = fs.exception()
+        if error is not None:
+            log.error("A request ended the thread's work", exc_info=error)
+        conn.kept = error is None and bool(fs.result())
         self._safely(conn, self._answered)
 
     def _answered(self, conn: Connection) -> None:
         """After an answer: once the client took it, the next request or goodbye."""
+        self._unpark(conn)
         conn.sock.flush()
         if conn.sock.outbox:
-            self._park(conn, self._deliver, self.patience.silent_s, selectors.EVENT_WRITE)
+            self._park(conn, self._answered, self.patience.silent_s, selectors.EVENT_WRITE)
         elif conn.kept:
             self._next(conn)
         else:
             conn.sock.shutdown(socket.SHUT_WR)
             self._park(conn, self._discard, self.patience.linger_s)
-
-    def _deliver(self, conn: Connection) -> None:
-        self._unpark(conn)
-        self._answered(conn)
 
     def _discard(self, conn: Connection) -> None:
         data = conn.sock.recv(RECEIVED_AT_ONCE)
@@ -225,10 +223,10 @@ class RecorderWorker(ThreadWorker):  # type: ignore[misc]
 
     def _hear(self, conn: Connection) -> None:
         data = conn.sock.recv(RECEIVED_AT_ONCE)
-        if data and not conn.held:
-            conn.deadline_s = time.monotonic() + self.patience.request_s
-        conn.held += data
         if data:
+            if not conn.held:
+                conn.deadline_s = time.monotonic() + self.patience.request_s
+            conn.held += data
             self._consider(conn)
         elif conn.asked is not None:
             # The application can say that the body broke off.
@@ -258,10 +256,12 @@ class RecorderWorker(ThreadWorker):  # type: ignore[misc]
         self._unpark(conn)
         conn.parser.unreader.unread(bytes(conn.held))
         conn.held.clear()
+        # Done with: gunicorn would look for its body once more, with a time-out of its own.
+        conn.parser.mesg = None
+        conn.sock.holds = True
         self.enqueue_req(conn)
 
     def _refuse(self, conn: Connection, status: int, code: str, message: str) -> None:
-        self._unpark(conn)
         conn.held.clear()
         conn.asked, conn.kept = None, False
         conn.sock.outbox += refusal(status, code, message)

@@ -108,7 +108,7 @@ def error_codes(operation: Operation) -> dict[int, list[str]]:
     if operation.query or operation.body is not None or operation.upload is not None:
         codes.add("VALIDATION_ERROR")
     if operation.body is not None or operation.upload is not None:
-        codes |= {"PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"}
+        codes |= {"PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "UNAVAILABLE"}
     if "<" in operation.path:
         codes.add("NOT_FOUND")
     by_status: dict[int, list[str]] = {}
@@ -124,6 +124,9 @@ def _responses(operation: Operation) -> dict[str, Any]:
         if operation.answer.partial:
             responses["206"] = {**_success(operation), "description": "The range asked for"}
             responses["416"] = _refusal(["VALIDATION_ERROR"])
+    if operation.body is not None or operation.upload is not None:
+        # The server's own words for a body that does not come.
+        responses["408"] = _refusal(["VALIDATION_ERROR"])
     for status, schema in operation.also:
         responses[str(status)] = {
             "description": "Also", "headers": _headers(),

@@ -78,21 +78,22 @@ class ClientSocket(socket.socket):
     """An accepted socket in which nobody waits without a deadline.
 
     While it `holds`, `sendall` sends what the peer takes at once and leaves the rest in
-    `outbox` for the poller. Whoever sets a time-out (the WebSocket does) sends for himself.
+    `outbox` for the poller, and `recv` knows when a body must be in. Whoever sets a time-out
+    of his own (the WebSocket does) ends that.
     """
 
     def __init__(self, accepted: socket.socket, silent_s: float) -> None:
         super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
         self.outbox = bytearray()
         self.holds = False
-        # Monotonic: by then the rest of a body must be in.
+        # Monotonic: by then the rest of the request must be in.
         self.body_by_s: float | None = None
         self._silent_s = silent_s
         self._unsent = -1
 
     def setblocking(self, flag: bool) -> None:
         """gunicorn's True would be for ever."""
-        self.settimeout(self._silent_s if flag else 0.0)
+        super().settimeout(self._silent_s if flag else 0.0)
 
     def settimeout(self, value: float | None) -> None:
         super().settimeout(value)
@@ -100,7 +101,7 @@ class ClientSocket(socket.socket):
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Raises RequestTimeout, which Flask and the worker turn into an answer."""
-        if self.body_by_s is None:
+        if self.body_by_s is None or not self.holds:
             return super().recv(bufsize, flags)
         left_s = self.body_by_s - time.monotonic()
         if left_s <= 0:

@@ -97,25 +97,34 @@ def make_routes() -> Routes:
     routes.declare("feed", Operation(
         "GET", "/ws", "Open a WebSocket", Access.OPEN, 101, None, rate=Rate.READ,
         errors=("VALIDATION_ERROR", "UNAVAILABLE"), about=ABOUT))
-    slots = Slots()
+    slots, strangers = Slots(), Slots()
 
     @routes.blueprint.before_request
     def cap() -> None:
         limit = service().settings.max_websockets
         if not slots.take(SLOT, limit, limit):
             raise Unavailable("There are as many WebSocket clients as max_websockets allows")
-        g.websocket_slot = slots
+        g.inside = True
+        # Whoever has not said who they are must not keep everyone else out for as long.
+        if not strangers.take(g.credential, limit, max(2, limit // 4)):
+            raise Unavailable("Too many WebSockets from here wait for their first message")
+        g.stranger = g.credential
+
+    def known() -> None:
+        stranger = g.pop("stranger", None)
+        if stranger is not None:
+            strangers.give_back(stranger)
 
     @routes.blueprint.teardown_request
     def leave(_: BaseException | None) -> None:
-        taken = g.pop("websocket_slot", None)
-        if taken is not None:
-            taken.give_back(SLOT)
+        known()
+        if g.pop("inside", False):
+            slots.give_back(SLOT)
 
     @Sock().route("/ws", bp=routes.blueprint, endpoint="feed")  # type: ignore[untyped-decorator]
     def feed(ws: Any) -> None:
         try:
-            Client(ws, service()).run()
+            Client(ws, service(), known).run()
         except TimeoutError:
             log.info("A WebSocket client took nothing for too long and is let go")
         except (OSError, LocalProtocolError):
@@ -139,9 +148,10 @@ def end_reader(ws: Any) -> None:
 class Client:
     """One WebSocket client, from its first message to its last event."""
 
-    def __init__(self, ws: Any, engine: Service) -> None:
+    def __init__(self, ws: Any, engine: Service, on_known: Callable[[], None]) -> None:
         self._ws = ws
         self._engine = engine
+        self._on_known = on_known
         # None: every channel. The first `subscribe` narrows, further ones add.
         self._channels: set[str] | None = None
         self._token = ""
@@ -150,6 +160,7 @@ class Client:
     def run(self) -> None:
         if not self._authenticate():
             return
+        self._on_known()
         subscription = self._engine.bus.subscribe()
         try:
             self._send(self._state(subscription.after))
