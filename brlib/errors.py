@@ -3,7 +3,9 @@
 Raised by every layer; `brlib.web.app` alone turns a code into an HTTP status.
 """
 
+import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,41 @@ class RateLimited(RecorderError):
         self.retry_after_s = retry_after_s
 
 
+_ADDRESS = re.compile(r"""(https?://)(?:[^\s/?#'"]*@)?([^\s/?#'"@]+)[^\s'"]*""", re.IGNORECASE)
+_WITH_URL = re.compile(r"(with url: )\S+")
+
+
+def hosts_only(text: str) -> str:
+    """`text` with nothing of an address but its host: the rest may hold a token, and what is
+    said of a platform is shown to everyone who may look."""
+    return _WITH_URL.sub(r"\1…", _ADDRESS.sub(r"\1\2", text))
+
+
+class Trouble(StrEnum):
+    """Why a platform gave no healthy answer."""
+
+    ERROR = "error"
+    NOT_FOUND = "not_found"
+    BLOCKED = "blocked"
+    RATE_LIMITED = "rate_limited"
+    LOGIN_EXPIRED = "login_expired"
+    RESTRICTED = "restricted"  # for subscribers or members, and we are none
+
+
 class PlatformError(RecorderError):
-    """A platform or origin did not give a healthy answer. Never means offline."""
+    """A platform or origin did not give a healthy answer. Never means offline.
+
+    `str()` says what a person can do. `retry_after_s` is what the platform asked for.
+    """
 
     code = "PLATFORM_ERROR"
+
+    def __init__(
+        self, message: str, trouble: Trouble = Trouble.ERROR, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(hosts_only(message))
+        self.trouble = trouble
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(RecorderError):

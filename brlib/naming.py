@@ -91,6 +91,12 @@ def inside(path: Path, root: Path) -> bool:
         return False
 
 
+def bare_url(url: str) -> str:
+    """An address without what may be secret in it: user, password, query, fragment."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
 def name_of_url(url: str) -> str:
     """A short name for a stream's address: host and path, without the query."""
     parts = urlsplit(url)

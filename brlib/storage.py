@@ -17,8 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .config import Settings
-from .errors import Conflict, RecordingNotFound
+from .config import Settings, among_data
+from .errors import Conflict, RecordingNotFound, Unavailable
 from .models import Recording, RecordingStatus
 from .naming import inside
 from .rules import Retention, expired, quota_percent
@@ -54,7 +54,11 @@ class Storage:
 
     def prepare(self) -> None:
         """Make the directories and see which captures there are. Called once, before anything
-        is recorded. Raises OSError where a directory cannot be written."""
+        is recorded. Raises OSError where a directory cannot be written, Unavailable where
+        finished files would go among the data."""
+        if problem := among_data(self._settings().output_directory,
+                                 self._settings().data_directory):
+            raise Unavailable(f"output_directory {problem}: choose another")
         for directory in (self._settings().captures_directory, self._settings().output_directory):
             directory.mkdir(parents=True, exist_ok=True)
             if not os.access(directory, os.W_OK | os.X_OK):

@@ -93,6 +93,8 @@ def test_settings_are_changed_in_the_file(daemon: Daemon, events: Any) -> None:
     ({"filename_template": "../{title}", "container": "avi"},
      ["filename_template", "container"]),
     ({"output_directory": "/dev/null/x"}, ["output_directory"]),
+    ({"output_directory": "data/viewing"}, ["output_directory"]),
+    ({"ffmpeg_path": "/tmp/anything"}, ["ffmpeg_path"]), ({"host": "not a host"}, ["host"]),
     ({"default_quality": "best\n[auth]\nadmin_password = x"}, ["default_quality"]),
 ])
 def test_bad_settings_change_nothing(
@@ -303,6 +305,9 @@ def test_what_is_no_image(daemon: Daemon, channel: dict[str, Any]) -> None:
     raw, headers = form(made("x.png") + b"x" * (5 * 1024 * 1024))
     refused(daemon.call("POST", path, raw=raw, headers=headers), 413, "PAYLOAD_TOO_LARGE")
     refused(daemon.call("POST", path, {}), 415, "UNSUPPORTED_MEDIA_TYPE")
+    part = b'--frame\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\nx\r\n'
+    answer = daemon.call("POST", path, raw=part * 50 + b"--frame--\r\n", headers=headers)
+    refused(answer, 413, "PAYLOAD_TOO_LARGE")
     refused(daemon.call("POST", path, raw=b"--frame--\r\n", headers=headers), 400,
             "VALIDATION_ERROR", "file")
     for wrong in ("ch_zzzzzzzzzzzz", "..%2f..", "x"):

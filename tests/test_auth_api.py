@@ -18,6 +18,7 @@ from brlib.web.routes import Access
 
 from .daemon import Daemon, another_address, run_command
 from .test_api import refused
+from .test_ws import Listener
 
 PASSWORD = "correct horse battery"
 SECRET = "s" * 64
@@ -173,6 +174,29 @@ def test_a_viewer_and_a_read_key_only_read(daemon: Daemon) -> None:
     _, token = add_user(daemon, "viewer two", "viewer")
     for method, path in writes[25:]:
         refused(daemon.call(method, path, {}, key=token), 403, "FORBIDDEN")
+
+
+def test_a_viewer_sees_no_secret_of_an_address(daemon: Daemon) -> None:
+    secret = "http://me:hunter2@127.0.0.1:9/live.m3u8?token=s3cr3t#x"
+    status, channel, _ = daemon.call("POST", "/api/channels", {
+        "platform": "url", "name": secret, "enabled": False})
+    assert (status, channel["url"]) == (201, secret)
+    _, token = add_user(daemon, "looker", "viewer")
+    bare = "http://127.0.0.1:9/live.m3u8"
+    for path in (f"channels/{channel['id']}", f"channels/{channel['id']}/profile"):
+        _, shown, _ = daemon.call("GET", f"/api/{path}", key=token)
+        assert (shown["name"], shown["url"]) == (bare, bare)
+    listener = Listener(daemon.port)
+    try:
+        state = listener.enter(token)
+    finally:
+        listener.leave()
+    for text in (json.dumps(daemon.call("GET", "/api/channels", key=token)[1]),
+                 daemon.call("GET", "/api/channels/export", key=token)[1].decode(),
+                 json.dumps(state)):
+        assert bare in text and "hunter2" not in text and "s3cr3t" not in text
+    assert daemon.get(f"/api/channels/{channel['id']}")["url"] == secret
+    daemon.call("DELETE", f"/api/channels/{channel['id']}")
 
 
 # Keys.

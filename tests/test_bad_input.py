@@ -105,6 +105,10 @@ def test_bad_output_directories(daemon: Daemon, path: str, tmp_path: Path) -> No
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(data)
     good = {"output_directory": str(tmp_path)}
+    (tmp_path / "loop").symlink_to("loop")
+    for odd in ("/" + "a" * 300, str(tmp_path / "loop" / "x")):
+        refused(daemon.call("PATCH", path, {"output_directory": odd}), 400, "VALIDATION_ERROR",
+                "output_directory")
     for directory in ("recordings", "./x", "~", "../../etc", str(data), str(data / "captures"),
                       str(data / "captures" / ".."), str(tmp_path / "link"), "/dev/null",
                       str(tmp_path / "file"), str(tmp_path / "missing"), "", 5):
@@ -148,7 +152,8 @@ def test_body_that_ends_too_early(daemon: Daemon) -> None:
 
 @pytest.mark.parametrize(("method", "path", "status", "code"), [
     ("GET", "/", 404, "NOT_FOUND"), ("GET", "/api/", 404, "NOT_FOUND"),
-    ("GET", "/api/channel", 404, "NOT_FOUND"), ("POST", "/api/recordings/x/y", 404, "NOT_FOUND"),
+    ("GET", "/api/channel", 404, "NOT_FOUND"), ("GET", "/api//channels", 404, "NOT_FOUND"),
+    ("POST", "/api/recordings/x/y", 404, "NOT_FOUND"),
     ("GET", "/api/channels/%00", 404, "CHANNEL_NOT_FOUND"),
     ("GET", "/api/recordings/..%2f..%2fetc", 404, "NOT_FOUND"),
     ("PUT", "/api/channels", 405, "METHOD_NOT_ALLOWED"),

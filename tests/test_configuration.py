@@ -167,7 +167,7 @@ def test_every_problem_is_named_at_once(ini: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("directory, words", [
-    ("data/captures", "among the captures"), ("data/captures/x", "among the captures"),
+    ("data/captures", "the data directory"), ("data/captures/x", "the data directory"),
     ("config.ini/x", "cannot be made"), ("config.ini", "must be a directory"),
     ("x" * 300, "cannot be used"), ("loop/x", "cannot be"), ("~nobody-here/x", "home"),
 ])

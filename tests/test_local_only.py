@@ -55,7 +55,8 @@ def test_hosts(host: str, loopback: bool) -> None:
 @pytest.mark.parametrize("headers", [
     {"Host": "rebound.example:80"}, {"Host": "192.168.1.5"}, {"Origin": "https://example.org"},
     {"Origin": "null"}, {"Origin": "http://localhost:1"}, {"Origin": "http://127.0.0.1"},
-    {"Origin": "file://"}, {"Origin": ""},
+    {"Origin": "file://"}, {"Origin": ""}, {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
 ])
 @pytest.mark.parametrize("method, path", [
     ("GET", "/api/channels"), ("POST", "/api/shutdown"), ("GET", "/api/nothing"),
@@ -71,7 +72,8 @@ def test_no_web_page_may_drive_it(
 
 def test_its_own_page_may(daemon: Daemon) -> None:
     host = f"127.0.0.1:{daemon.port}"
-    for headers in ({"Origin": f"http://{host}"}, {"Host": f"localhost:{daemon.port}"},
+    for headers in ({"Origin": f"http://{host}"}, {"Sec-Fetch-Site": "none"},
+                    {"Sec-Fetch-Site": "same-origin"}, {"Host": f"localhost:{daemon.port}"},
                     {"Host": "localhost", "Origin": "http://localhost"}):
         assert daemon.call("GET", "/api/channels", key=None, headers=headers)[0] == 200
 

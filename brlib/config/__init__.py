@@ -3,8 +3,9 @@
 from .configuration import Configuration, Listener
 from .file import find_file, load
 from .settings import OPTIONS, RECORDINGS_MAX, SECTIONS, Settings, anchored, example
+from .usable import among_data
 
 __all__ = [
-    "OPTIONS", "RECORDINGS_MAX", "SECTIONS", "Configuration", "Listener", "Settings", "anchored",
-    "example", "find_file", "load",
+    "OPTIONS", "RECORDINGS_MAX", "SECTIONS", "Configuration", "Listener", "Settings", "among_data",
+    "anchored", "example", "find_file", "load",
 ]

@@ -137,6 +137,8 @@ class Configuration:
         variable = self._file.find_override(name)
         if variable is not None and read != getattr(before, name):
             raise ValueError(f"is set by the environment variable {variable}: change it there")
+        if OPTIONS[name].metadata["by_hand"] and read != getattr(before, name):
+            raise ValueError("names a program: change it in config.ini by hand")
         return text, read
 
     def _checked(self, values: dict[str, Any], before: Settings) -> Settings:

@@ -26,6 +26,19 @@ _STATES = {"yes": True, "true": True, "on": True, "1": True,
            "no": False, "false": False, "off": False, "0": False}
 
 
+_HOST = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_.-]{0,251}[0-9A-Za-z_])?")
+
+
+def host_name(value: str) -> str:
+    """An address or a name to listen on; whether it is this machine's, the start shows."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError as error:
+        if not _HOST.fullmatch(value) or value.replace(".", "").isdigit():
+            raise ValueError("must be an address such as 127.0.0.1, or a host's name") from error
+    return value
+
+
 def yes_no(value: str) -> bool:
     if value.lower() not in _STATES:
         raise ValueError("must be yes or no")

@@ -14,8 +14,8 @@ from typing import Any
 
 from ..ffmpeg import CONTAINERS
 from .readers import (
-    Reader, directory, duration, networks, one_of, optional, secret_text, size, stream_quality,
-    template, text, whole, yes_no,
+    Reader, directory, duration, host_name, networks, one_of, optional, secret_text, size,
+    stream_quality, template, text, whole, yes_no,
 )
 
 # What the option of that name takes at most.
@@ -24,13 +24,13 @@ RECORDINGS_MAX = 500
 
 def option(
     section: str, default: Any, reader: Reader, help: str, shown: str = "", *,
-    restart: bool = False, secret: bool = False,
+    restart: bool = False, secret: bool = False, by_hand: bool = False,
 ) -> Any:
     """A field that is an option. `shown` is the default as people write it; `restart` says
     that a change is for the next start; a `secret` is never shown."""
     return field(default=default, repr=not secret, metadata={
         "section": section, "reader": reader, "help": help, "shown": shown or _shown(default),
-        "restart": restart, "secret": secret,
+        "restart": restart, "secret": secret, "by_hand": by_hand,
     })
 
 
@@ -43,7 +43,8 @@ def _shown(default: Any) -> str:
 @dataclass(frozen=True)
 class Settings:
     host: str = option(
-        "server", "127.0.0.1", text, "Address to listen on; 0.0.0.0 is every one", restart=True)
+        "server", "127.0.0.1", host_name, "Address to listen on; 0.0.0.0 is every one",
+        restart=True)
     port: int = option("server", 8080, whole(0, 65535), "Port; 0 takes a free one", restart=True)
     threads: int = option(
         "server", 8, whole(2, 256), "Requests answered at the same time", restart=True)
@@ -113,7 +114,8 @@ class Settings:
         "processing", "delete", one_of("delete", "keep"),
         "What becomes of the capture once its file is verified")
     ffmpeg_path: str = option(
-        "processing", "ffmpeg", text, "FFmpeg 5.1 or later; ffprobe is expected beside it")
+        "processing", "ffmpeg", text, "FFmpeg 5.1 or later; ffprobe is expected beside it",
+        by_hand=True)
     max_concurrent_processing: int = option(
         "processing", 2, whole(1, 64), "Recordings finished afterwards at the same time")
     log_level: str = option(

@@ -20,12 +20,19 @@ def find_problems(before: Settings, after: Settings, captures: Path) -> list[Pro
     for name in sorted(changed):
         if problem := _problem(getattr(after, name)):
             problems.append(Problem(name, problem))
-    for place in {captures, after.captures_directory}:
-        if changed and inside(after.output_directory / "file", place):
+    for place in {captures.parent, after.data_directory}:
+        if changed and (problem := among_data(after.output_directory, place)):
             name = "output_directory" if "output_directory" in changed else "data_directory"
-            problems.append(Problem(
-                name, f"would put finished files among the captures in {place}"))
+            problems.append(Problem(name, problem))
     return problems
+
+
+def among_data(output: Path, data: Path) -> str | None:
+    """Why finished files may not go into `output`: what is in the data directory is the
+    daemon's own, to clear as it likes."""
+    if inside(output / "file", data):
+        return f"would put finished files into the data directory {data}"
+    return None
 
 
 def make(before: Settings, after: Settings) -> None:

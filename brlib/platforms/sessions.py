@@ -85,6 +85,8 @@ class Sessions:
         session.plugins = self._plugins
         for scheme in ("http://", "https://"):
             session.http.mount(scheme, BoundedAdapter())
+        # streamlink's own: a stream has no business with files of this machine.
+        session.http.adapters.pop("file://", None)
         return session
 
     def find_plugin(self, session: Streamlink, url: str) -> tuple[str, Plugin] | None:

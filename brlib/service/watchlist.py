@@ -55,11 +55,14 @@ class Watchlist:
         channel = new_channel(
             self.settings(), self.platforms[platform], name, quality, enabled, **options)
         self._check_directory(channel.output_directory)
-        self.store.channels.add(channel)
-        self.supervisor.announce(channel.id)
+        self._take_on(channel)
         self.hurry()
-        self.images.fetch_soon(channel)
         return channel
+
+    def _take_on(self, channel: Channel, durable: bool = True) -> None:
+        self.store.channels.add(channel, durable)
+        self.supervisor.announce(channel.id)
+        self.images.fetch_soon(channel)
 
     def change(self, channel_id: str, changes: dict[str, Any]) -> Channel:
         """Raises ChannelNotFound, Invalid."""
@@ -79,14 +82,10 @@ class Watchlist:
         """A channel's own output directory must be usable, absolute and not the captures'."""
         if directory is None:
             return
-        path = Path(directory)
-        problem = None
-        if not path.is_absolute():
-            problem = "must be an absolute path"
-        elif path.resolve().is_relative_to(self.settings().data_directory.resolve()):
-            problem = "must not be inside the data directory"
-        elif not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
-            problem = "must be a directory that exists and can be written"
+        try:
+            problem = _directory_problem(Path(directory), self.settings().data_directory)
+        except (OSError, RuntimeError, ValueError) as error:
+            problem = f"cannot be used: {getattr(error, 'strerror', None) or error}"
         if problem:
             raise Invalid([Problem("output_directory", problem)])
 
@@ -124,10 +123,28 @@ class Watchlist:
 
     def import_csv(self, data: bytes) -> list[Imported]:
         """Add what a list of channels names, row by row. Raises Invalid for what is no list."""
-        return import_rows(data, self.platforms, self._add_row)
+        results = import_rows(data, self.platforms, self._add_row)
+        # One sync for all: a row each would take minutes on an SD card.
+        self.store.database.flush()
+        self.hurry()
+        return results
 
     def _add_row(self, row: channel_csv.Row) -> Channel:
-        return self.add(row.platform, row.channel, row.quality, row.enabled)
+        channel = new_channel(self.settings(), self.platforms[row.platform], row.channel,
+                              row.quality, row.enabled)
+        self._take_on(channel, durable=False)
+        return channel
+
+
+def _directory_problem(path: Path, data: Path) -> str | None:
+    """Raises OSError, RuntimeError for links in a circle, ValueError for a NUL."""
+    if not path.is_absolute():
+        return "must be an absolute path"
+    if path.resolve().is_relative_to(data.resolve()):
+        return "must not be inside the data directory"
+    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+        return "must be a directory that exists and can be written"
+    return None
 
 
 def new_channel(settings: Settings, platform: Platform, name: str, quality: str | None,

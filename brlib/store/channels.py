@@ -29,11 +29,11 @@ class Channels:
             raise ChannelNotFound(channel_id)
         return _channel(rows[0])
 
-    def add(self, channel: Channel) -> None:
+    def add(self, channel: Channel, durable: bool = True) -> None:
         """Raises Conflict when the platform has a channel of that name here already."""
         marks = ", ".join("?" * len(COLUMNS))
         try:
-            with self._database.write() as db:
+            with self._database.write(durable) as db:
                 db.execute(
                     f"INSERT INTO channels ({', '.join(COLUMNS)}) VALUES ({marks})",
                     tuple(_stored(name, getattr(channel, name)) for name in COLUMNS),

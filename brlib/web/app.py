@@ -52,6 +52,7 @@ def create_app(service: Service) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.config["SOCK_SERVER_OPTIONS"] = ws.SERVER_OPTIONS
+    app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[ENGINE] = service
     all_routes = (*ROUTES, ws.make_routes())

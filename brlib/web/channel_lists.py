@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g, request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from .. import channel_csv
 from ..errors import Invalid
-from . import shapes
+from . import shapes, views
 from .routes import Media, Routes, service
 
 routes = Routes("channel_lists")
@@ -46,7 +47,9 @@ def import_channels() -> Any:
 
 @routes.get("/channels/export", "Get the channels as CSV", Media((CSV,), counted=True))
 def export_channels() -> Response:
-    text = channel_csv.render(service().store.channels.find_all())
+    text = channel_csv.render(
+        replace(channel, name=views.place(channel, g.caller.role)[0])
+        for channel in service().store.channels.find_all())
     response = Response(text, content_type=f"{CSV}; charset=utf-8")
     response.headers.set("Content-Disposition", "attachment", filename="channels.csv")
     return response

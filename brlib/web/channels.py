@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import g
+
 from .. import platforms
-from ..models import Channel
+from ..models import Caller, Channel
 from . import kinds, shapes, views
 from .kinds import Field
 from .routes import Given, Routes, service
@@ -29,14 +31,15 @@ ADD = {
 CHANGE = {**OPTIONS, "paused": Field(kinds.flag)}
 
 
-def shown(channel: Channel) -> dict[str, Any]:
-    engine = service()
+def shown(channel: Channel, caller: Caller | None = None) -> dict[str, Any]:
+    """As the caller (of this request, unless another is named) may see it."""
+    engine, role = service(), (caller or g.caller).role
     status, reason = engine.supervisor.state(channel)
     active = engine.recorder.find_by_channel(channel.id)
     begun = active is not None and active.begun.is_set()
     return views.channel(
         channel, status, reason, engine.supervisor.live(channel.id),
-        active.recording.id if active is not None and begun else None)
+        active.recording.id if active is not None and begun else None, role)
 
 
 @routes.get("/channels", "List the channels", shapes.listed("channels", shapes.CHANNEL))

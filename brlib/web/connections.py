@@ -42,12 +42,13 @@ DISCARDED_MAX_BYTES = 16 * 1024 * 1024
 LOOK_EVERY_S = 0.5
 # A stopping worker still answers a request that is on its way.
 STOP_LINGER_S = 0.5
+EXHAUSTED_PAUSE_S = 1.0
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # What is refused outside the application, and with which status.
 REFUSALS = {
     refusals.LimitRequestLine: 414, refusals.LimitRequestHeaders: 431,
     refusals.UnsupportedTransferCoding: 501, refusals.InvalidResponseHeader: 500,
-    refusals.InvalidResponseHeaderName: 500, refusals.ConfigurationProblem: 500,
+    refusals.InvalidResponseHeaderName: 500, refusals.ConfigurationProblem: 400,
     refusals.ParseException: 400, RequestTimeout: 408,
 }
 BUSY = "Too many large bodies arrive at the same time: try again soon"
@@ -100,6 +101,7 @@ class RecorderWorker(ThreadWorker):  # type: ignore[misc]
         self._parked: dict[Connection, None] = {}
         # Threads that read bodies: images (True) and others.
         self._reading: Counter[bool] = Counter()
+        self._accept_again_s = 0.0
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM. gunicorn calls no hook for it and waits for open connections."""
@@ -146,7 +148,10 @@ class RecorderWorker(ThreadWorker):  # type: ignore[misc]
             except OSError as error:
                 log.warning("A connection could not be taken: %s", error)
                 if error.errno in EXHAUSTED:
-                    self.worker_connections = max(1, self.nr_conns)
+                    # The listener stays readable: one that waits goes, and accepting rests.
+                    self._make_room()
+                    self._accept_again_s = time.monotonic() + EXHAUSTED_PAUSE_S
+                    self.worker_connections = 0
                 return
             self.nr_conns += 1
             sock = ClientSocket(accepted, self.patience.silent_s)
@@ -157,6 +162,9 @@ class RecorderWorker(ThreadWorker):  # type: ignore[misc]
         now_s = time.monotonic()
         for conn in [c for c in self._parked if c.deadline_s <= now_s]:
             self._safely(conn, self._late)
+        if self._accept_again_s > now_s:
+            return
+        self.worker_connections = self.cfg.worker_connections
         if self.nr_conns >= self.worker_connections:
             # With so many, gunicorn accepts none.
             self._make_room()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import os
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,17 +26,20 @@ from .slots import Slots
 # Nobody alone takes all downloads that there may be.
 SLOTS_EACH = MEDIA_THREADS // 2
 
-_slots = Slots()
+# What FFmpeg is waited for: fewer than there are threads.
+MAKING_MAX, MAKING_EACH = 12, 4
+
+_slots, _making = Slots(), Slots()
 
 
 class Download(io.FileIO):
     """An open file that holds one of the slots for downloads until it is closed."""
 
-    def __init__(self, path: Path, holder: str) -> None:
+    def __init__(self, path: Path, holder: str | None) -> None:
         self._holder = ""
-        if not _slots.take(holder, MEDIA_THREADS, SLOTS_EACH):
+        if holder is not None and not _slots.take(holder, MEDIA_THREADS, SLOTS_EACH):
             raise Unavailable("Too many downloads run at the same time: try again soon")
-        self._holder = holder
+        self._holder = holder or ""
         try:
             super().__init__(path, "rb")
         except OSError:
@@ -51,9 +56,25 @@ class Download(io.FileIO):
             _slots.give_back(holder)
 
 
+@contextmanager
+def making() -> Iterator[None]:
+    """While something is made for whoever asks, which may have to wait for FFmpeg.
+
+    Raises Unavailable.
+    """
+    holder = g.credential
+    if not _making.take(holder, MAKING_MAX, MAKING_EACH):
+        raise Unavailable("Too many players wait for pieces at the same time: try again soon")
+    try:
+        yield
+    finally:
+        _making.give_back(holder)
+
+
 def send(path: Path, content_type: str, *, size_bytes: int | None = None,
-         etag: str | None = None, name: str | None = None) -> Response:
+         etag: str | None = None, name: str | None = None, small: bool = False) -> Response:
     """The answer to a GET of a file. `size_bytes` for one that grows: what of it counts.
+    A `small` one takes none of the places for downloads.
 
     Raises NotFound when it is gone, Unavailable when too many downloads run,
     RequestedRangeNotSatisfiable.
@@ -61,7 +82,7 @@ def send(path: Path, content_type: str, *, size_bytes: int | None = None,
     if etag and not is_resource_modified(request.environ, etag=etag):
         return _dressed(Response(status=304), content_type, etag, name)
     try:
-        file = Download(path, g.credential)
+        file = Download(path, None if small else g.credential)
     except OSError as error:
         raise NotFound("The file is not there any more") from error
     try:

@@ -81,6 +81,7 @@ class Guard:
             allowance = self._limiter.peek(_rate_of_method(), g.get("credential", ""))
         response.headers.extend(allowance.headers)
         response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         operation: Operation | None = g.get("operation")
         media = operation is not None and operation.media
         if response.status_code == 401 and media:
@@ -140,6 +141,9 @@ def refuse_foreign(headers: Headers) -> None:
         raise Forbidden(f"In local-only mode the host must be localhost, not {host[:100]!r}")
     origin = headers.get("Origin")
     if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
+        raise Forbidden("In local-only mode no other web page may call")
+    # Pictures and scripts that another page embeds come without an Origin.
+    if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
         raise Forbidden("In local-only mode no other web page may call")
 
 

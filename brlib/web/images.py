@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g, request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from ..errors import ImageNotFound, Invalid, Problem
@@ -18,6 +18,7 @@ NOT_FOUND = "CHANNEL_NOT_FOUND"
 JPEG = "image/jpeg"
 # What multipart puts around a file.
 FRAME_BYTES = 64 * 1024
+PARTS_MAX = 8
 UPLOAD: dict[str, Any] = {"required": True, "content": {"multipart/form-data": {"schema": {
     "type": "object", "required": ["file"],
     "properties": {"file": {"type": "string", "format": "binary"}}}}}}
@@ -27,7 +28,7 @@ def profile(channel_id: str) -> dict[str, Any]:
     """Raises ChannelNotFound."""
     channel = service().store.channels.get(channel_id)
     found = {kind: service().images.find(channel_id, kind) for kind in ImageKind}
-    return views.profile(channel, found)
+    return views.profile(channel, found, g.caller.role)
 
 
 @routes.get("/channels/<channel_id>/profile", "Get a channel's profile", shapes.PROFILE,
@@ -49,12 +50,14 @@ def _get(channel_id: str, kind: ImageKind) -> Response:
     image = service().images.find(channel_id, kind)
     if image is None:
         raise ImageNotFound(f"The channel has no {kind} image")
-    return files.send(image.path, JPEG, etag=image.etag)
+    return files.send(image.path, JPEG, etag=image.etag, small=True)
 
 
 def _put(channel_id: str, kind: ImageKind) -> dict[str, Any]:
     service().store.channels.get(channel_id)
     request.max_content_length = kind.max_bytes + FRAME_BYTES
+    # Each file is one open file.
+    request.max_form_parts = PARTS_MAX
     if request.mimetype != "multipart/form-data":
         raise UnsupportedMediaType("Send a form with the file, as curl's -F file=@image.jpg does")
     # The first file, whatever its name.

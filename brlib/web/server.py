@@ -78,6 +78,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             "errorlog": "-",
             "loglevel": "warning",
             "proc_name": "battles-record",
+            # No header of a client's changes what the application sees.
+            "forwarder_headers": "",
+            "forwarded_allow_ips": "",
             "when_ready": _when_ready,
             "post_fork": _post_fork,
             "post_worker_init": _post_worker_init,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from flask import Response, current_app, jsonify
+from flask import Response, current_app, g, jsonify
 
 from .. import __version__
 from ..errors import Forbidden
@@ -33,6 +33,9 @@ def health() -> Response:
     """503 when nothing can be recorded."""
     engine = service()
     problems, fatal = engine.problems()
+    if problems and "caller" not in g:
+        # Sentences name paths and hosts, which are not for everyone.
+        problems = ["log in to see what is wrong"]
     body: dict[str, Any] = {
         "status": "degraded" if problems else "healthy",
         "version": __version__,

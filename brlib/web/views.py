@@ -6,8 +6,9 @@ from typing import Any
 
 from ..images import Image, ImageKind
 from ..models import (
-    Activity, Broadcast, Channel, ChannelStatus, Recording, SkipReason, User, iso,
+    Activity, Broadcast, Channel, ChannelStatus, Recording, Role, SkipReason, User, iso,
 )
+from ..naming import bare_url
 from ..recorder import ActiveRecording
 from ..store.api_keys import ApiKey
 
@@ -17,19 +18,28 @@ _LATER: dict[str, None] = {
 }
 
 
+def place(subject: Channel, role: Role) -> tuple[str, str]:
+    """Name and address. Those of a stream by address may hold a password or a token, which
+    are for those who can change them."""
+    if role is Role.ADMIN or subject.platform != "url":
+        return subject.name, subject.url
+    return bare_url(subject.name), bare_url(subject.url)
+
+
 def channel(
     subject: Channel, status: ChannelStatus, reason: SkipReason | None,
-    live: Broadcast | None, recording_id: str | None,
+    live: Broadcast | None, recording_id: str | None, role: Role,
 ) -> dict[str, Any]:
+    name, url = place(subject, role)
     return {
         "id": subject.id,
         "platform": subject.platform,
-        "name": subject.name,
+        "name": name,
         "enabled": subject.enabled,
         "quality": subject.quality,
         "status": status.value,
         "display_name": subject.display_name,
-        "url": subject.url,
+        "url": url,
         "title": live.title if live else None,
         "category": live.category if live else None,
         "viewers": live.viewers if live else None,
@@ -47,14 +57,17 @@ def channel(
     }
 
 
-def profile(subject: Channel, images: dict[ImageKind, Image | None]) -> dict[str, Any]:
+def profile(
+    subject: Channel, images: dict[ImageKind, Image | None], role: Role
+) -> dict[str, Any]:
+    name, url = place(subject, role)
     shown = {kind.value: _image(subject.id, kind, image) for kind, image in images.items()}
     return {
         "id": subject.id,
         "platform": subject.platform,
-        "name": subject.name,
+        "name": name,
         "display_name": subject.display_name,
-        "url": subject.url,
+        "url": url,
         **{f"{kind}_image_url": image["url"] if image else None
            for kind, image in shown.items()},
         "images": shown,

@@ -44,7 +44,8 @@ def get_file(recording_id: str, query: Given) -> Response:
 def get_playlist(recording_id: str) -> Any:
     """An HLS playlist from the recording's beginning: while it is made, and afterwards."""
     engine = service()
-    text = engine.viewing.playlist(engine.archive.get(recording_id))
+    with files.making():
+        text = engine.viewing.playlist(engine.archive.get(recording_id))
     response = Response(text, content_type=PLAYLIST_TYPE)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
@@ -55,5 +56,6 @@ def get_playlist(recording_id: str) -> Any:
             errors=(NOT_FOUND, "CONFLICT", "UNAVAILABLE"))
 def get_media(recording_id: str, name: str) -> Response:
     engine = service()
-    media = engine.viewing.media(engine.archive.get(recording_id), name)
+    with files.making():
+        media = engine.viewing.media(engine.archive.get(recording_id), name)
     return files.send(media.path, media.content_type, size_bytes=media.size_bytes)

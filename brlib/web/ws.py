@@ -21,11 +21,12 @@ from wsproto.utilities import LocalProtocolError
 
 from .. import __version__
 from ..errors import ChannelNotFound, Unauthorized, Unavailable
-from ..models import Event, iso, utc_now
+from ..models import Caller, Event, Role, iso, utc_now
 from ..service import Service
 from ..workers import DaemonThread
 from . import views
 from .channels import shown as shown_channel
+from .guard import LOCAL
 from .limits import Rate
 from .routes import Access, Operation, Routes, service
 from .slots import Slots
@@ -35,17 +36,19 @@ log = logging.getLogger(__name__)
 AUTH_MAX_S = 10.0
 SEND_MAX_S = 10.0
 LOOK_EVERY_S = 0.25
-HEARD_AT_ONCE = 50
+HEARD_AT_ONCE = 10
 READER_ENDS_MAX_S = 1.0
 MESSAGE_MAX_BYTES = 64 * 1024
 # A client that answers no ping is gone after at most two intervals.
 CHECKED_EVERY_S = 5.0
-INBOX_MAX = 200
-SLOT = "websocket"
+INBOX_MAX, INBOX_MAX_CHARACTERS = 64, 256 * 1024
+SUBSCRIBED_AT_ONCE = 1000
+SLOT, EACH_MIN = "websocket", 8
 FIRST_MESSAGE = 'The first message must be {"type": "auth", "token": "br_…"}'
 ABOUT = ("The first message is {\"type\": \"auth\", \"token\": …}; then events come, "
          "beginning with `connected`.")
-CLOSE_UNAUTHORIZED, CLOSE_SLOW, CLOSE_GOING_AWAY = 4401, 4408, 1001
+CLOSE_UNAUTHORIZED, CLOSE_SLOW, CLOSE_GOING_AWAY, CLOSE_LATER = 4401, 4408, 1001, 1013
+NOBODY = Caller("nobody", Role.VIEWER, "")
 
 
 class WholeSends:
@@ -72,7 +75,7 @@ class Inbox(list[Any]):
     error for a broken connection and ends."""
 
     def append(self, message: Any) -> None:
-        if len(self) >= INBOX_MAX:
+        if len(self) >= INBOX_MAX or sum(map(len, self)) > INBOX_MAX_CHARACTERS:
             raise OSError("The client says more than anyone can hear")
         super().append(message)
 
@@ -97,7 +100,7 @@ def make_routes() -> Routes:
     routes.declare("feed", Operation(
         "GET", "/ws", "Open a WebSocket", Access.OPEN, 101, None, rate=Rate.READ,
         errors=("VALIDATION_ERROR", "UNAVAILABLE"), about=ABOUT))
-    slots, strangers = Slots(), Slots()
+    slots, strangers, members = Slots(), Slots(), Slots()
 
     @routes.blueprint.before_request
     def cap() -> None:
@@ -110,14 +113,23 @@ def make_routes() -> Routes:
             raise Unavailable("Too many WebSockets from here wait for their first message")
         g.stranger = g.credential
 
-    def known() -> None:
+    def known(caller: Caller | None) -> None:
+        """Raises Unavailable for one who has so many already that others would have none."""
         stranger = g.pop("stranger", None)
         if stranger is not None:
             strangers.give_back(stranger)
+        if caller is not None:
+            limit = service().settings.max_websockets
+            if not members.take(caller.credential, limit, max(EACH_MIN, limit // 2)):
+                raise Unavailable("You have as many WebSockets as one caller may have")
+            g.member = caller.credential
 
     @routes.blueprint.teardown_request
     def leave(_: BaseException | None) -> None:
-        known()
+        known(None)
+        member = g.pop("member", None)
+        if member is not None:
+            members.give_back(member)
         if g.pop("inside", False):
             slots.give_back(SLOT)
 
@@ -148,19 +160,19 @@ def end_reader(ws: Any) -> None:
 class Client:
     """One WebSocket client, from its first message to its last event."""
 
-    def __init__(self, ws: Any, engine: Service, on_known: Callable[[], None]) -> None:
+    def __init__(self, ws: Any, engine: Service, on_known: Callable[[Caller], None]) -> None:
         self._ws = ws
         self._engine = engine
         self._on_known = on_known
         # None: every channel. The first `subscribe` narrows, further ones add.
         self._channels: set[str] | None = None
         self._token = ""
+        self._caller = NOBODY
         self._checked_s = time.monotonic()
 
     def run(self) -> None:
         if not self._authenticate():
             return
-        self._on_known()
         subscription = self._engine.bus.subscribe()
         try:
             self._send(self._state(subscription.after))
@@ -184,6 +196,7 @@ class Client:
 
     def _authenticate(self) -> bool:
         if self._engine.settings.local_only:
+            self._enter(LOCAL)
             return True
         message = None
         deadline_s = time.monotonic() + AUTH_MAX_S
@@ -196,6 +209,11 @@ class Client:
             if given.get("type") != "auth":
                 raise Unauthorized(FIRST_MESSAGE)
             self._take_token(given)
+            self._enter(self._caller)
+        except Unavailable as error:
+            self._error(error.code, str(error))
+            self._close(CLOSE_LATER, "Too many WebSockets")
+            return False
         except (Unauthorized, ValueError) as error:
             self._error("UNAUTHORIZED", str(error))
             self._close(CLOSE_UNAUTHORIZED, "Unauthorized")
@@ -203,6 +221,11 @@ class Client:
         except ConnectionClosed:
             return False
         return True
+
+    def _enter(self, caller: Caller) -> None:
+        """Raises Unavailable."""
+        self._caller = caller
+        self._on_known(caller)
 
     def _take_token(self, given: dict[str, Any]) -> None:
         """Also later: a refreshed login ends the token with which this one came in.
@@ -214,7 +237,7 @@ class Client:
         token = given.get("token")
         if not isinstance(token, str):
             raise Unauthorized(FIRST_MESSAGE)
-        self._engine.accounts.caller(token)
+        self._caller = self._engine.accounts.caller(token)
         self._token = token
 
     def _check_token(self) -> None:
@@ -232,7 +255,8 @@ class Client:
             "type": "connected", "event": "connected", "seq": seq, "timestamp": now(),
             "data": {
                 "version": __version__,
-                "channels": [shown_channel(c) for c in engine.store.channels.find_all()],
+                "channels": [shown_channel(channel, self._caller)
+                             for channel in engine.store.channels.find_all()],
                 "active": [views.active(a) for a in active],
                 "storage": engine.storage_info(),
             },
@@ -263,25 +287,27 @@ class Client:
                 raise ValueError("Messages are of type subscribe or unsubscribe")
             if not isinstance(wanted, list) or not all(isinstance(c, str) for c in wanted):
                 raise ValueError("channels must be a list of channel ids")
-            self._subscribe(kind, wanted)
+            if len(wanted) > SUBSCRIBED_AT_ONCE:
+                raise ValueError(f"channels may have {SUBSCRIBED_AT_ONCE} ids at most")
+            self._subscribe(kind, set(wanted))
         except ChannelNotFound as error:
             self._error(error.code, str(error))
         except ValueError as error:
             self._error("VALIDATION_ERROR", str(error))
 
-    def _subscribe(self, kind: str, wanted: list[str]) -> None:
+    def _subscribe(self, kind: str, wanted: set[str]) -> None:
         """Raises ChannelNotFound, with nothing changed."""
         if "*" in wanted:
             self._channels = None if kind == "subscribe" else set()
         else:
-            for channel_id in wanted:
-                self._engine.store.channels.get(channel_id)
+            everything = {c.id for c in self._engine.store.channels.find_all()}
+            for channel_id in sorted(wanted - everything):
+                raise ChannelNotFound(channel_id)
             if kind == "subscribe":
-                self._channels = (self._channels or set()) | set(wanted)
+                self._channels = (self._channels or set()) | wanted
             else:
-                everything = {c.id for c in self._engine.store.channels.find_all()}
                 self._channels = (
-                    everything if self._channels is None else self._channels) - set(wanted)
+                    everything if self._channels is None else self._channels) - wanted
         listed = ["*"] if self._channels is None else sorted(self._channels)
         self._send({"type": "subscribed", "channels": listed})
 
