@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import secrets
 import shutil
 import threading
 from pathlib import Path
@@ -35,11 +36,13 @@ class Captured:
     """Thread-safe. `asked_s` is when somebody last wanted something of it, its owner's
     clock."""
 
-    def __init__(self, directory: Path, held: Path) -> None:
+    def __init__(self, directory: Path, held_in: Path) -> None:
         self.asked_s = 0.0
         self._directory = directory
-        self._held = held
+        # Its own: another one for the same capture may follow before this one has let go.
+        self._held = held_in / f"{directory.name}-{secrets.token_hex(4)}"
         self._lock = threading.Lock()
+        self._released = False
         self._forget()
 
     def _forget(self) -> None:
@@ -79,8 +82,9 @@ class Captured:
         return Media(path, size_bytes, TYPES[path.suffix], growing)
 
     def release(self) -> None:
-        """Let go of what is held. What comes of the capture later is read anew."""
+        """Let go of what is held, for good: whoever is still at it holds nothing anew."""
         with self._lock:
+            self._released = True
             self._forget()
 
     def _read(self) -> tuple[CaptureList, bool]:
@@ -128,7 +132,7 @@ class Captured:
 
     def _hold(self, names: list[str]) -> None:
         missing = [name for name in names if name not in self._linked]
-        if not missing or self._no_links:
+        if not missing or self._no_links or self._released:
             return
         try:
             self._held.mkdir(parents=True, exist_ok=True)

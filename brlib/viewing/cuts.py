@@ -119,9 +119,8 @@ class Cuts:
         self._directory = directory
         self._stopping = stopping
         self._lock = threading.Lock()
-        self._slots = threading.BoundedSemaphore(AT_ONCE)
-        # Who asks for what is being cut waits for that one; a few locks do for all names.
-        self._making = [threading.Lock() for _ in range(16)]
+        self._turn = threading.Condition()
+        self._making: set[str] = set()
         self._kept: OrderedDict[str, int] = OrderedDict()
 
     def get(self, cut: Cut, wanted: str) -> tuple[Path, int]:
@@ -132,11 +131,11 @@ class Cuts:
         found = self._find(wanted)
         if found is not None:
             return found
-        with self._taken(self._making[hash(cut.name) % len(self._making)]):
+        with self._its_turn(cut.name):
+            # Somebody else may have had it cut just now.
             found = self._find(wanted)
             if found is None:
-                with self._taken(self._slots):
-                    self._make(cut)
+                self._make(cut)
                 found = self._find(wanted)
         if found is None:
             raise Unavailable("The piece was dropped again at once")
@@ -149,15 +148,21 @@ class Cuts:
                 self._drop(name)
 
     @contextmanager
-    def _taken(self, lock: threading.Lock | threading.BoundedSemaphore) -> Iterator[None]:
+    def _its_turn(self, name: str) -> Iterator[None]:
+        """Only so many at a time, and each piece only once."""
         end_s = time.monotonic() + QUEUE_MAX_S
-        while not lock.acquire(timeout=LOOK_EVERY_S):
-            if self._stopping.is_set() or time.monotonic() > end_s:
-                raise Unavailable("Too much is being watched at the same time: try again")
+        with self._turn:
+            while name in self._making or len(self._making) >= AT_ONCE:
+                self._turn.wait(LOOK_EVERY_S)
+                if self._stopping.is_set() or time.monotonic() > end_s:
+                    raise Unavailable("Too much is being watched at the same time: try again")
+            self._making.add(name)
         try:
             yield
         finally:
-            lock.release()
+            with self._turn:
+                self._making.discard(name)
+                self._turn.notify_all()
 
     def _find(self, name: str) -> tuple[Path, int] | None:
         with self._lock:

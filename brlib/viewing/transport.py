@@ -120,6 +120,8 @@ def clean(data: bytes, at: int, marked: bool) -> int | None:
         lead, video, pids = lead_of(piece)
     seen: set[int] = set()
     for packet in packets(piece):
+        if packet.pid == 0 and packet.offset:
+            return None  # The next PAT stands closer.
         if packet.pid not in pids:
             continue
         if not packet.begins and packet.pid not in seen:

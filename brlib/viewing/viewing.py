@@ -150,7 +150,7 @@ class Viewing:
             if found is None:
                 if not (directory / INDEX).exists():
                     return None
-                found = Captured(directory, self._directory / recording.id)
+                found = Captured(directory, self._directory)
                 self._captured[recording.id] = found
                 if len(self._captured) > CAPTURES_KEPT:
                     _, extra = self._captured.popitem(last=False)
