@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -70,7 +71,10 @@ def demo(arguments: argparse.Namespace) -> int:
 
 def check_config(arguments: argparse.Namespace) -> int:
     path = config.find_file(arguments.config, os.environ)
-    config.load(path, os.environ)
+    settings = config.load(path, os.environ)
+    for program in (settings.ffmpeg_path, settings.ffprobe_path):
+        if shutil.which(program) is None:
+            print(f"{program} is not there (yet): ffmpeg_path in [processing]", file=sys.stderr)
     print(f"{path or 'built-in defaults'}: fine")
     return OK
 

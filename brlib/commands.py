@@ -19,7 +19,7 @@ from .accounts import Accounts
 from .channel_csv import Row
 from .config import Settings
 from .errors import RecorderError
-from .models import Channel, Role
+from .models import Channel, Role, iso
 from .passwords import PASSWORD_MAX
 from .store import Store, open_store
 from .store.api_keys import FULL, READ
@@ -97,7 +97,7 @@ def _accounts(arguments: argparse.Namespace) -> Iterator[Accounts]:
 
 
 def _used(moment: datetime | None) -> str:
-    return moment.isoformat(timespec="seconds") if moment else "never"
+    return iso(moment) or "never"
 
 
 # Users.
@@ -165,6 +165,8 @@ def _first_line() -> str:
 
 
 def create_key(arguments: argparse.Namespace) -> int:
+    if not arguments.label.strip() or not arguments.label.isprintable():
+        raise RecorderError("The label must say what the key is for")
     with _store(arguments) as store:
         print(store.api_keys.create(arguments.label, READ if arguments.read else FULL))
     return OK

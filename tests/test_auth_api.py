@@ -18,7 +18,7 @@ from brlib.web.routes import Access
 
 from .daemon import Daemon, another_address, run_command
 from .test_api import refused
-from .test_ws import Listener
+from .listener import Listener
 
 PASSWORD = "correct horse battery"
 SECRET = "s" * 64

@@ -27,9 +27,10 @@ from brlib.web.app import create_app
 from .daemon import Daemon
 from .engine import Engine
 from .faults import HTML, PAGE_TYPE, Asked, Fault, Reply
+from .listener import Listener, wait_until
 from .origin import Origin
 from .test_api import add, refused, remove
-from .test_ws import Listener, no_traceback, wait_until
+from .test_ws import no_traceback
 
 WATCHED = {"platform": "url", "name": "http://127.0.0.1:9/watched.m3u8", "enabled": False}
 

@@ -67,7 +67,7 @@ def test_add_list_reset_and_delete(
     assert lines[:2] == lines[2:]
     assert lines[0].split("\t")[1:] == ["admin", "login never", "anna"]
     assert lines[1].split("\t") == [
-        bert.id, "viewer", "login 2026-01-02T03:04:05+00:00", "bert"]
+        bert.id, "viewer", "login 2026-01-02T03:04:05Z", "bert"]
 
     assert user("reset-password", "BERT", stdin=NEW.encode()) == 0
     with pytest.raises(Unauthorized):

@@ -221,7 +221,7 @@ def test_cancel(daemon: Daemon) -> None:
         assert not capture.exists()
         left = [p for p in (daemon.directory / "recordings").rglob("*") if "Cancelled" in str(p)
                 and p.is_file() or recording_id in p.name]
-        assert left == []
+        assert left == [] and not (daemon.directory / "recordings" / "Cancelled").exists()
         # The channel stays watched, that broadcast is not recorded again.
         status, checked, _ = daemon.call("POST", f"/api/channels/{channel['id']}/check")
         assert (status, checked["status"], checked["recording_id"]) == (200, "live", None)

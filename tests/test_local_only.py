@@ -14,7 +14,7 @@ from brlib.web.guard import is_loopback
 
 from .daemon import Daemon
 from .test_api import refused
-from .test_ws import UPGRADE, upgrade
+from .listener import UPGRADE, upgrade
 
 
 @pytest.fixture(scope="module")

@@ -221,10 +221,29 @@ class Assembly:
             else:
                 wait_or_stop(job.stop, RETRY_S[min(failures, len(RETRY_S)) - 1])
 
+    def _files_left(self, recording: Recording) -> tuple[str, ...]:
+        """The files that are there; all of them where nobody can tell, because their root is
+        away: a share comes back."""
+        root = Path(recording.output_directory or self._settings().output_directory)
+        if not root.is_dir():
+            return recording.files
+        return tuple(name for name in recording.files if Path(name).exists())
+
     def remove_leftovers(self, recording: Recording) -> None:
         """Temporary files that no process finished. Raises OSError."""
         for path in Plan.of(recording, self._settings()).leftovers(recording.id):
             path.unlink(missing_ok=True)
+
+    def clear_place(self, recording: Recording) -> None:
+        """Remove what was begun for a recording's files, and the folders made for it alone."""
+        self.remove_leftovers(recording)
+        plan = Plan.of(recording, self._settings())
+        for folder in plan.stem.parents:
+            if not folder.is_relative_to(plan.directory) or folder == plan.directory:
+                return
+            if not folder.is_dir() or any(folder.iterdir()):
+                return
+            folder.rmdir()
 
     def _feed(self, job: Job, plan: Plan) -> Feed | Remux:
         if not self._has_capture(job.recording) and self._has_files(job.recording):
@@ -282,7 +301,7 @@ class Assembly:
             # A recording fails when it is over, not while it runs.
             if job.stop.is_set():
                 return
-        files = tuple(name for name in job.recording.files if Path(name).exists())
+        files = self._files_left(job.recording)
         changes = {} if files else {"file_size_bytes": 0}
         recording = self._end(
             job, status=RecordingStatus.FAILED, error=message, files=files, **changes)

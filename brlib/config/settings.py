@@ -78,7 +78,8 @@ class Settings:
     output_directory: Path = option(
         "storage", Path("recordings"), directory, "Where finished files go")
     quota: int | None = option(
-        "storage", None, optional(size), "Bytes that recordings may take in all", "none")
+        "storage", None, optional(size),
+        "What /api/storage compares the bytes of all recordings with", "none")
     min_free_space: int = option(
         "storage", 1024 ** 3, size, "No recording starts with less than this free", "1G")
     retention_days: int | None = option(

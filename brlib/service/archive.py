@@ -86,8 +86,8 @@ class Archive:
             log.warning("%s is still being fed: it is discarded at the next start", recording.id)
             return
         try:
-            self.assembly.remove_leftovers(recording)
             self.storage.delete(recording, with_file=True)
+            self.assembly.clear_place(recording)
         except OSError as error:
             log.error("%s cannot be discarded now: %s", recording.id, error)
             return
@@ -123,11 +123,12 @@ class Archive:
         Raises RecordingNotFound, NotFound, Unavailable while there is none yet.
         """
         recording = self.get(recording_id)
-        if recording.active or recording.status is RecordingStatus.PROCESSING:
-            raise NotFound(f"There is no file yet: the recording is {recording.status}; "
-                           "playlist.m3u8 shows what there is")
-        if not recording.files:
-            raise NotFound("The recording has no file")
+        # While a file is built again the former one is there.
+        if recording.active or not recording.files:
+            over = recording.status in (RecordingStatus.COMPLETE, RecordingStatus.FAILED)
+            raise NotFound("The recording has no file" if over else (
+                f"There is no file yet: the recording is {recording.status}; "
+                "playlist.m3u8 shows what there is"))
         if part > len(recording.files):
             raise NotFound(f"The recording has {len(recording.files)} files")
         path = Path(recording.files[part - 1])

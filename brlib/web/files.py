@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,7 +149,7 @@ def _dressed(response: Response, content_type: str, etag: str | None,
     if etag:
         response.headers["ETag"] = quote_etag(etag)
     if name:
-        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+        plain = re.sub(r"[^\x20-\x7e]", "_", unicodedata.normalize("NFC", name))
         names = {"filename": plain}
         if plain != name:
             names["filename*"] = "UTF-8''" + quote(name, safe="!#$&+-.^_`|~")

@@ -53,7 +53,8 @@ class Guard:
             try:
                 g.caller = caller_of(engine.accounts, request.headers, operation)
             except Unauthorized:
-                self._count(operation)
+                if not _asked_first(operation):
+                    self._count(operation)
                 raise
         if "caller" in g:
             g.credential = g.caller.credential
@@ -97,6 +98,12 @@ def _open(operation: Operation | None) -> bool:
     if request.endpoint == HEALTH and service().settings.public_health:
         return True
     return operation is not None and operation.access is Access.OPEN
+
+
+def _asked_first(operation: Operation | None) -> bool:
+    """Players send what they know only when they are asked for it, at every piece."""
+    return (operation is not None and operation.media
+            and "Authorization" not in request.headers)
 
 
 def _rate_of_method() -> Rate:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-
-
 from typing import Any
 
 from flask import Response, request

@@ -40,7 +40,7 @@ HEARD_AT_ONCE = 10
 READER_ENDS_MAX_S = 1.0
 MESSAGE_MAX_BYTES = 64 * 1024
 # A client that answers no ping is gone after at most two intervals.
-CHECKED_EVERY_S = 5.0
+CHECKED_EVERY_S = 1.0
 INBOX_MAX, INBOX_MAX_CHARACTERS = 64, 256 * 1024
 SUBSCRIBED_AT_ONCE = 1000
 SLOT, EACH_MIN = "websocket", 8
