@@ -178,6 +178,8 @@ class Broadcast:
     viewers: int | None = None
     started_at: datetime | None = None
     edge: str | None = None
+    display_name: str | None = None
+    thumbnail_url: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
+from ..errors import PlatformError
 from ..models import Broadcast, Channel
 
 
@@ -32,6 +34,42 @@ class Profile:
     display_name: str | None = None
     profile_image_url: str | None = None
     banner_image_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Offline:
+    """A healthy answer: not live. `upcoming_at` and `title` where the platform announces one."""
+
+    upcoming_at: datetime | None = None
+    title: str | None = None
+
+
+# What a check says of one channel.
+Checked = Broadcast | Offline | PlatformError
+
+
+@dataclass(frozen=True)
+class App:
+    """An application registered with a platform, from the settings."""
+
+    client_id: str = ""
+    client_secret: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
+
+
+class Logins(Protocol):
+    """Credentials as platforms see them; never kept longer than a request."""
+
+    def app(self, platform: str) -> App | None: ...
+
+    def api_token(self, platform: str) -> str | None:
+        """A user's access token, valid now, issued for the app's client id."""
+
+    def playback(self, platform: str) -> str | None:
+        """Twitch's auth-token, Kick's session_token, or the text of YouTube's cookies file."""
+
+    def refused(self, platform: str, kind: str, reason: str) -> None:
+        """The platform did not take a credential; `kind` is `api` or `playback`."""
 
 
 class Platform(Protocol):

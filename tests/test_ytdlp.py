@@ -1,0 +1,190 @@
+"""yt-dlp as `youtube` uses it: the real one against the stand-in, through the proxy, and programs
+in its place that hang, fail, or say what it says. Cookies go where they belong and vanish."""
+
+from __future__ import annotations
+
+import json
+import queue
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from brlib.errors import PlatformError, Trouble
+from brlib.models import Channel, utc_now
+from brlib.platforms.youtube import YouTube
+from brlib.platforms.ytdlp import YtDlp
+from brlib.workers import Worker
+
+from .standin.adapter import StandInSessions
+from .standin.base import StandIn
+from .standin.logins import GivenLogins
+from .standin.proxy import Proxy
+from .standin.youtube import MANIFESTS, SITE, Video, YouTubeHost
+
+ID = "abcdefghijk"
+MASTER_PATH = "/api/manifest/hls_variant/index.m3u8"
+CHANNEL = Channel("ch_chess", "youtube", "@chess", "@chess", "https://www.youtube.com/@chess",
+                  "720p", True, utc_now())
+COOKIES = "# Netscape HTTP Cookie File\n" + "".join(
+    f".youtube.com\tTRUE\t/\tTRUE\t2000000000\t{name}\t{value}\n" for name, value in (
+        ("LOGIN_INFO", "login-info-secret"), ("SAPISID", "member-sapisid"),
+        ("__Secure-3PAPISID", "member-sapisid")))
+
+
+@dataclass
+class Scene:
+    standin: StandIn
+    host: YouTubeHost
+    video: Video
+    logins: GivenLogins
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """A live broadcast, which yt-dlp reaches, too."""
+    one = Scene(StandIn(), YouTubeHost(), Video(ID), GivenLogins("youtube"))
+    one.host.join(one.standin)
+    one.host.add("@chess", one.video)
+    with Proxy(one.standin) as proxy:
+        for name, value in proxy.environment().items():
+            monkeypatch.setenv(name, value)
+        yield one
+
+
+@pytest.fixture
+def youtube(scene: Scene) -> Iterator[YouTube]:
+    one = YouTube(StandInSessions(scene.standin), scene.logins)
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize(("refusal", "cookies"), [(None, None), ("members", COOKIES)])
+def test_it_opens_what_the_plugin_cannot(
+    refusal: str | None, cookies: str | None, scene: Scene, youtube: YouTube
+) -> None:
+    scene.video.refusal, scene.host.for_plugin = refusal, False
+    scene.logins.playback_text = cookies
+    opened = youtube.open(CHANNEL)
+    assert opened is not None
+    assert opened.quality == "720p" and "/itag/95/" in opened.stream.url
+    assert "Chrome" in opened.stream.session.http.headers["User-Agent"]
+    opened.stream.session.http.get(f"https://{MANIFESTS}{MASTER_PATH}")
+    for secret in ("login-info-secret", "member-sapisid"):
+        assert scene.standin.sent_to(secret) == ([SITE] if cookies else [])
+
+
+def test_cookies_of_someone_else(scene: Scene, youtube: YouTube) -> None:
+    scene.video.refusal = "members"
+    scene.logins.playback_text = COOKIES.replace("member-sapisid", "stranger-sapisid")
+    with pytest.raises(PlatformError) as raised:
+        youtube.open(CHANNEL)
+    assert raised.value.trouble is Trouble.RESTRICTED
+
+
+RECORDED = [
+    {"id": ID, "live_status": "is_live"},
+    [{"format_id": "sb0", "protocol": "mhtml", "url": "https://i.ytimg.com/sb"},
+     {"format_id": "234", "protocol": "m3u8_native", "url": "https://m/234", "vcodec": "none"},
+     {"format_id": "93", "protocol": "m3u8_native", "url": "https://m/93", "height": 360,
+      "fps": 30.0, "acodec": "mp4a", "vcodec": "avc1",
+      "http_headers": {"User-Agent": "x", "Cookie": "secret"}},
+     {"format_id": "301", "protocol": "m3u8_native", "url": "https://m/301", "height": 1080,
+      "fps": 60, "acodec": "none", "vcodec": "avc1", "manifest_url": "https://m/all"}],
+]
+
+
+class Script:
+    """A program in yt-dlp's place, which does what a test writes in Python. `argv` is its
+    command line, `found` the file for what it finds, `cookies` that of the cookies."""
+
+    HEAD = ("import os, sys, time; argv = sys.argv[1:]; "
+            "found = argv[argv.index('--print-to-file') + 2]; "
+            "cookies = argv[argv.index('--cookies') + 1] if '--cookies' in argv else None\n")
+
+    def __init__(self, text: str, deadline_s: float = 20.0) -> None:
+        self.ytdlp = YtDlp(
+            lambda: ("node:/opt/node",), deadline_s=deadline_s,
+            command=(sys.executable, "-c", self.HEAD + text))
+
+
+def test_what_was_found_is_read() -> None:
+    lines = "\n".join(json.dumps(value) for value in RECORDED)
+    found = Script(f"open(found, 'w').write({lines!r}); print('WARNING: [youtube] oh https://a/b')"
+                   ).ytdlp.find("https://x/", None)
+    assert found.live_status == "is_live"
+    assert [(one.name, one.whole) for one in found.formats] == [
+        ("audio_only", False), ("360p", True), ("1080p60", False)]
+    assert found.formats[1].headers == {"User-Agent": "x"}
+    assert found.said == ("oh a",)
+
+
+def test_its_command_line_and_its_cookies(tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    Script(f"import json; json.dump([argv, oct(os.stat(cookies).st_mode), open(cookies).read(), "
+           f"os.getcwd(), oct(os.stat('.').st_mode)], open({str(record)!r}, 'w')); "
+           "open(cookies, 'a').write('rotated')").ytdlp.find("https://x/", COOKIES)
+    argv, mode, cookies, directory, directory_mode = json.loads(record.read_text())
+    assert (stat.S_IMODE(int(mode, 8)), stat.S_IMODE(int(directory_mode, 8))) == (0o600, 0o700)
+    assert cookies == COOKIES
+    assert "secret" not in " ".join(argv) and argv[-2:] == ["--", "https://x/"]
+    assert argv[argv.index("--js-runtimes") + 1] == "node:/opt/node"
+    assert {"--ignore-config", "--no-cache-dir", "--ignore-no-formats-error"} <= set(argv)
+    assert not Path(directory).exists()
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("time.sleep(600)", "no answer after"),
+    ("import subprocess; subprocess.Popen(['sleep', '600']).wait()", "no answer after"),
+    ("sys.exit('/usr/bin/python: No module named yt_dlp')", "not installed"),
+    ("sys.exit('Traceback of https://x/?token=1')", "exit code 1.: Traceback of x$"),
+    ("os.kill(os.getpid(), 9)", "signal 9"),
+    ("open(found, 'w').write('{')", "cannot be read"),
+    ("open(found, 'wb').truncate(5000000)", "cannot be read"),
+])
+def test_it_fails(text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(PlatformError, match=says):
+        Script(text, deadline_s=0.5 if "no answer" in says else 20.0).ytdlp.find("x", COOKIES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_that_is_not_there() -> None:
+    with pytest.raises(PlatformError, match="cannot be started"):
+        YtDlp(command=("/nowhere/yt-dlp",)).find("https://x/", None)
+
+
+def test_what_is_said_of_rotated_cookies() -> None:
+    found = Script("print('WARNING: [youtube] The provided YouTube account cookies are no longer "
+                   "valid. They'); print('ERROR: x'); sys.exit(1)").ytdlp.find("x", COOKIES)
+    assert found.cookies_rotated and found.live_status is None
+
+
+def test_closing_ends_what_runs(tmp_path: Path) -> None:
+    started, said = tmp_path / "started", queue.SimpleQueue[str]()
+    ytdlp = Script(f"open({str(started)!r}, 'w'); time.sleep(600)").ytdlp
+
+    def find() -> None:
+        with pytest.raises(PlatformError) as raised:
+            ytdlp.find("https://x/", COOKIES)
+        said.put(str(raised.value))
+
+    worker = Worker("find", find)
+    worker.start()
+    deadline_s = time.monotonic() + 20.0
+    while not started.exists() and time.monotonic() < deadline_s:
+        worker.join(0.01)
+    ytdlp.close()
+    assert said.get(timeout=20.0) == "yt-dlp was ended by signal 9"
+    assert worker.join(20.0)
+
+
+def test_closed_it_starts_nothing() -> None:
+    ytdlp = Script("").ytdlp
+    ytdlp.close()
+    with pytest.raises(PlatformError, match="stopping"):
+        ytdlp.find("https://x/", None)
