@@ -11,6 +11,7 @@ from pathlib import Path
 from .api_keys import ApiKeys
 from .base import Database
 from .channels import Channels
+from .credentials import Credentials, LoginFlows
 from .recordings import Recordings
 from .users import Sessions, Users
 
@@ -23,6 +24,8 @@ class Store:
     api_keys: ApiKeys
     users: Users
     sessions: Sessions
+    credentials: Credentials
+    login_flows: LoginFlows
 
     def close(self) -> None:
         self.database.close()
@@ -33,4 +36,4 @@ def open_store(path: Path) -> Store:
     database = Database(path)
     return Store(
         database, Channels(database), Recordings(database), ApiKeys(database), Users(database),
-        Sessions(database))
+        Sessions(database), Credentials(database), LoginFlows(database))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import os
 import queue
 import sqlite3
 import threading
@@ -13,7 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..errors import Unavailable
 from .migrations import MIGRATIONS
+
+log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 10.0
 READERS = 4
@@ -45,6 +50,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._write_lock = threading.Lock()
+        _keep_private(path)
         self._writer = self._connect()
         try:
             self._use_wal()
@@ -105,9 +111,18 @@ class Database:
                     self._writer.execute("ROLLBACK")
                 raise
 
+    def flush(self) -> None:
+        """Make what was written until now survive a power cut, too."""
+        with self._write_lock:
+            self._writer.execute("PRAGMA synchronous = FULL")
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
     def rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
         """All rows of a query: read to the end at once, so no read holds up a checkpoint."""
-        connection = self._readers.get(timeout=BUSY_TIMEOUT_S)
+        try:
+            connection = self._readers.get(timeout=BUSY_TIMEOUT_S)
+        except queue.Empty as error:
+            raise Unavailable("The database is busy: try again soon") from error
         try:
             return connection.execute(sql, values).fetchall()
         finally:
@@ -118,3 +133,22 @@ class Database:
             self._writer.close()
         for _ in range(READERS):
             self._readers.get(timeout=BUSY_TIMEOUT_S).close()
+
+
+def _keep_private(path: Path) -> None:
+    """Secrets are in it. SQLite gives the files beside it the mode of the database, but only
+    when it makes them. Raises OSError when it cannot be made."""
+    try:
+        # Only where there is none: to close one that SQLite has open drops its locks.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        log.debug("%s is there already", path)
+    real = path.resolve()
+    for name in (real, *(real.with_name(real.name + end) for end in ("-wal", "-shm"))):
+        try:
+            if name.stat().st_mode & 0o077:
+                name.chmod(0o600)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            log.warning("%s holds secrets and others may read it: %s", name, error)

@@ -216,4 +216,38 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        """
+        CREATE TABLE credentials (
+            platform TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            id TEXT NOT NULL UNIQUE,
+            secret TEXT NOT NULL,
+            stored_at TEXT NOT NULL,
+            status TEXT NOT NULL,
+            refresh_token TEXT,
+            older_refresh_token TEXT,
+            client_id TEXT,
+            username TEXT,
+            scopes TEXT NOT NULL,
+            expires_at TEXT,
+            last_validated TEXT,
+            problem TEXT,
+            announced INTEGER NOT NULL,
+            PRIMARY KEY (platform, kind)
+        )
+        """,
+        """
+        CREATE TABLE login_flows (
+            id TEXT PRIMARY KEY,
+            platform TEXT NOT NULL,
+            flow TEXT NOT NULL,
+            secret TEXT NOT NULL,
+            client_id TEXT NOT NULL,
+            started_at TEXT NOT NULL,
+            expires_at TEXT NOT NULL,
+            interval_s REAL NOT NULL
+        )
+        """,
+    ),
 )
