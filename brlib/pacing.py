@@ -44,6 +44,10 @@ class Pace:
         self._last_s = now_s
         self._trying = self.rests > 0
 
+    def withdrawn(self) -> None:
+        """It did not go out after all."""
+        self._trying = False
+
     def succeeded(self) -> None:
         self.rests = self.failed_in_a_row = 0
         self._trying = False

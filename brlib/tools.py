@@ -121,6 +121,15 @@ class Tools:
             **{name: look.at(name).tool for name, look in self._others.items()},
         }
 
+    def runtimes(self) -> list[str]:
+        """JavaScript runtimes that yt-dlp takes, as it is told of them: `name:path`."""
+        found = []
+        for name, runtime in RUNTIMES.items():
+            tool = self._others[name].at(name).tool
+            if tool.path and tool.version and numbers(tool.version) >= runtime.least:
+                found.append(f"{name}:{tool.path}")
+        return found
+
     def problem(self) -> str | None:
         """Why no file can be finished ("FFmpeg 4.4 is too old: …"), or None. For health: looks
         at FFmpeg and ffprobe only."""

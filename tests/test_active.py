@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from brlib.models import (
     Activity, Broadcast, Channel, EndReason, Gap, GapCause, Recording, RecordingStatus,
     SessionEnd, Sums, utc_now,
 )
-from brlib.platforms import Address, Opened
+from brlib.platforms import Address, Checked, Offline, Opened
 from brlib.platforms.base import Profile
 from brlib.recorder import ActiveRecording, Outside, Over
 from brlib.store import open_store
@@ -91,6 +91,7 @@ class FakePlatform:
     """Answers from a script: a broadcast, None (offline) or an error."""
 
     name: str = "url"
+    batch_size: int = 1
     answer: Broadcast | PlatformError | None = field(default_factory=Broadcast)
     checks: int = 0
 
@@ -105,6 +106,9 @@ class FakePlatform:
     def check(self, channel: Channel) -> Broadcast | None:
         self.checks += 1
         return self._give()
+
+    def check_many(self, channels: Sequence[Channel]) -> Mapping[str, Checked]:
+        return {channel.id: self.check(channel) or Offline() for channel in channels}
 
     def open(self, channel: Channel) -> Opened | None:
         return Opened(object(), "720p") if self._give() is not None else None

@@ -164,7 +164,7 @@ def test_a_viewer_and_a_read_key_only_read(daemon: Daemon) -> None:
     assert status == 201
     writes = operations(Access.ADMIN, "POST", "PATCH", "PUT", "DELETE")
     closed = operations(Access.ADMIN, "GET")
-    assert len(writes) > 20 and len(closed) == 5
+    assert len(writes) > 30 and len(closed) == 8
     for key in (token, made["key"]):
         for method, path in (*writes[:25], *closed):
             refused(daemon.call(method, path, {}, key=key), 403, "FORBIDDEN")

@@ -38,7 +38,8 @@ INSIDE = {
     "config": (("readers",), ("settings", "document"), ("values", "usable", "file"),
                ("configuration",), ("__init__",)),
     "store": (("migrations",), ("base",), ("rows",), ("listing",),
-              ("api_keys", "channels", "credentials", "recordings", "users"), ("__init__",)),
+              ("api_keys", "channels", "credentials", "recordings", "rests", "users"),
+              ("__init__",)),
     "platforms": (("base", "heads"), ("answers", "sessions"),
                   ("page", "kick_api", "twitch_api", "youtube_api", "youtube_page", "ytdlp"),
                   ("twitch_web",), ("twitch_helix", "twitch_playback"),
@@ -54,11 +55,13 @@ INSIDE = {
                 ("viewing",), ("__init__",)),
     "recorder": (("base", "facts"), ("doubt", "reception"), ("active",), ("recorder",),
                  ("__init__",)),
+    "supervisor": (("base",), ("rota",), ("supervisor",), ("__init__",)),
     "service": (("base", "health"), ("watchlist", "archive"), ("service",), ("__init__",)),
     "web": (("kinds", "limits", "shapes", "slots", "wire", "views"), ("inputs", "connections"),
             ("routes", "errors"), ("document", "guard", "files"),
-            ("auth", "users", "channels", "channel_lists", "images", "recordings", "watching",
-             "storage", "settings", "system"), ("ws",), ("app",), ("server",), ("__init__",)),
+            ("auth", "platform_logins", "users", "channels", "channel_lists", "images",
+             "recordings", "watching", "storage", "settings", "system"), ("ws",), ("app",),
+            ("server",), ("__init__",)),
 }
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 59

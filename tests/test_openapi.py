@@ -18,7 +18,7 @@ from brlib.web.routes import Access
 from .contract import api, find_operation, wrong
 from .daemon import Daemon
 
-# Everything that the reference names; platform logins have their own table to come.
+# Everything that the reference names.
 REFERENCE = """
 POST /auth/login
 POST /auth/refresh
@@ -53,6 +53,15 @@ GET /health
 GET /logs
 GET /system/dependencies
 POST /shutdown
+GET /auth/platforms
+GET /auth/platforms/{id}
+PUT /auth/platforms/{id}
+DELETE /auth/platforms/{id}
+POST /auth/platforms/{id}/test
+POST /auth/platforms/{id}/oauth/start
+POST /auth/platforms/{id}/oauth/callback
+POST /auth/platforms/youtube/cookies
+GET /auth/platforms/oauth/availability
 GET /ws
 """.split("\n")[1:-1]
 
@@ -113,7 +122,9 @@ def test_what_changes_something_is_for_admins() -> None:
     assert loose == {("POST", "/auth/login"), ("POST", "/auth/refresh"), ("POST", "/auth/logout")}
     closed = {o.path for o in declared_operations().values()
               if o.method == "GET" and o.access is Access.ADMIN}
-    assert closed == {"/auth/keys", "/users", "/users/<user_id>", "/settings", "/logs"}
+    assert closed == {"/auth/keys", "/users", "/users/<user_id>", "/settings", "/logs",
+                      "/auth/platforms", "/auth/platforms/<platform>",
+                      "/auth/platforms/oauth/availability"}
 
 
 def test_references_lead_somewhere() -> None:

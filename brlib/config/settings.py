@@ -95,6 +95,14 @@ class Settings:
     reconnect_window: float = option(
         "recording", 90.0, duration(0, 3600),
         "A streamer who comes back within this continues the same recording", "90s")
+    twitch_interval: float = option(
+        "recording", 30.0, duration(10, 86400),
+        "Time between live checks of Twitch; up to 100 channels are one request", "30s")
+    youtube_interval: float = option(
+        "recording", 180.0, duration(30, 86400),
+        "The same of YouTube, where each channel is a request", "180s")
+    kick_interval: float = option(
+        "recording", 60.0, duration(10, 86400), "The same of Kick", "60s")
     url_interval: float = option(
         "recording", 30.0, duration(1, 86400), "Time between live checks of an address", "30s")
     filename_template: str = option(
@@ -119,6 +127,19 @@ class Settings:
         by_hand=True)
     max_concurrent_processing: int = option(
         "processing", 2, whole(1, 64), "Recordings finished afterwards at the same time")
+    twitch_client_id: str | None = option(
+        "twitch", None, text, "A Public application of dev.twitch.tv, for logins and Helix")
+    twitch_client_secret: str | None = option(
+        "twitch", None, text, "Only of a Confidential one", secret=True)
+    youtube_client_id: str | None = option(
+        "youtube", None, text, "A client of type TVs and Limited Input, for logins")
+    youtube_client_secret: str | None = option("youtube", None, text, "Its secret", secret=True)
+    youtube_api_key: str | None = option(
+        "youtube", None, text, "A key of the YouTube Data API", secret=True)
+    kick_client_id: str | None = option(
+        "kick", None, text, "An application of kick.com/settings/developer, redirect address "
+        "http://localhost/kick: batched live checks, and logins")
+    kick_client_secret: str | None = option("kick", None, text, "Its secret", secret=True)
     log_level: str = option(
         "logging", "info", one_of("debug", "info", "warning", "error"), "Least level logged")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -75,11 +76,19 @@ class Logins(Protocol):
 class Platform(Protocol):
     name: str
 
+    @property
+    def batch_size(self) -> int:
+        """Channels that one `check_many` may ask for."""
+
     def address(self, name: str) -> Address:
         """The canonical address of what a person typed. Raises Invalid."""
 
     def check(self, channel: Channel) -> Broadcast | None:
         """Whether the channel is live; None is a healthy 'offline'. Raises PlatformError."""
+
+    def check_many(self, channels: Sequence[Channel]) -> Mapping[str, Checked]:
+        """By channel id, an answer for each. Raises PlatformError when it was the request that
+        failed and not a channel."""
 
     def open(self, channel: Channel) -> Opened | None:
         """The stream to record, resolved anew; None is a healthy 'offline'.

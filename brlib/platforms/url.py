@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ from ..continuity import path_hash, set_offsets
 from ..errors import Invalid, PlatformError, Problem
 from ..models import Broadcast, Channel
 from ..quality import choose
-from .base import Address, Opened, Profile
+from .base import Address, Checked, Offline, Opened, Profile
 from .page import page_image
 from .sessions import WHOLE_MAX_BYTES, WHOLE_MAX_S, Sessions
 
@@ -48,6 +49,7 @@ class _Kept:
 
 class UrlPlatform:
     name = "url"
+    batch_size = 1
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
@@ -74,6 +76,15 @@ class UrlPlatform:
             if kept.plugin is not None:
                 return _live_page(kept.plugin)
             return _live_playlist(kept.session, channel)
+
+    def check_many(self, channels: Sequence[Channel]) -> Mapping[str, Checked]:
+        return {channel.id: self._checked(channel) for channel in channels}
+
+    def _checked(self, channel: Channel) -> Checked:
+        try:
+            return self.check(channel) or Offline()
+        except PlatformError as error:
+            return error
 
     def open(self, channel: Channel) -> Opened | None:
         kept = self._keep(channel)

@@ -16,8 +16,8 @@ from datetime import datetime
 
 from ..errors import CaptureDamaged, Conflict, PlatformError
 from ..models import (
-    Activity, Channel, EndReason, Gap, GapCause, Recording, RecordingStatus, SessionEnd, Sums,
-    utc_now,
+    Activity, Broadcast, Channel, EndReason, Gap, GapCause, Recording, RecordingStatus,
+    SessionEnd, Sums, utc_now,
 )
 from ..rules import Verdict, reopen_after_s, stalled
 from . import facts
@@ -96,6 +96,19 @@ class ActiveRecording:
             self._paused = status is RecordingStatus.PAUSED
         self._wake.set()
         self._outside.on_changed(self.channel)
+
+    def note(self, broadcast: Broadcast) -> None:
+        """Keep in the ledger what the broadcast is called and about, from here on."""
+        capture = self._reception.capture
+        if capture is None or not self.begun.is_set():
+            return
+        try:
+            for key, value in (("title", broadcast.title), ("category", broadcast.category)):
+                if value:
+                    capture.note(key, value)
+        except OSError as error:
+            # The disk's trouble is the capture's own to notice: a note is asked for again.
+            log.warning("%s: a note could not be written: %s", self.recording.id, error)
 
     def recover(self) -> None:
         """Open the capture on disk before anyone reads it. Raises CaptureDamaged, OSError."""

@@ -163,6 +163,12 @@ class Recorder:
             raise RecordingNotFound(recording_id)
         raise Conflict(f"The recording is not active: it is {status}")
 
+    def note(self, channel_id: str, broadcast: Broadcast) -> None:
+        """What a channel's broadcast is called and about, from here on."""
+        active = self.find_by_channel(channel_id)
+        if active is not None:
+            active.note(broadcast)
+
     def capturing(self, channel_id: str) -> bool | None:
         """None: not being recorded; False: not a segment yet; True: recording."""
         active = self.find_by_channel(channel_id)

@@ -21,6 +21,7 @@ from ..accounts import Accounts, FirstAdmin
 from ..assembly import Assembly
 from ..capture import Timeouts
 from ..config import Configuration, Settings
+from ..credentials import Credentials
 from ..events import EventBus
 from ..images import Images
 from ..models import utc_now
@@ -60,6 +61,7 @@ class Service:
         self.storage: Storage
         self.images: Images
         self.tools: Tools
+        self.credentials: Credentials
         self.viewing: Viewing
         self.recorder: Recorder
         self.assembly: Assembly
@@ -91,9 +93,8 @@ class Service:
             self.storage = Storage(self._settings_now, self.store)
             self.storage.prepare()
             self._running.append(self.storage.stop)
-            self.platforms = all_platforms()
-            exits.callback(self._close_platforms)
             self._wire()
+            exits.callback(self._close_platforms)
             self._start_features(exits)
             if not self.settings.local_only:
                 # Last: a password that was made must not be lost by what fails behind it.
@@ -109,8 +110,10 @@ class Service:
 
     def _wire(self) -> None:
         now, store = self._settings_now, self.store
-        self.images = Images(now, self.platforms, store.channels.get)
         self.tools = Tools(now)
+        self.credentials = Credentials(now, store, self.bus)
+        self.platforms = all_platforms(self.credentials, self.tools.runtimes)
+        self.images = Images(now, self.platforms, store.channels.get)
         self.viewing = Viewing(now)
         self.assembly = Assembly(now, store, self.bus)
         self.recorder = Recorder(Outside(
@@ -125,7 +128,8 @@ class Service:
             now, store, self.bus, self.platforms,
             Commands(
                 record=self.recorder.record, capturing=self.recorder.capturing,
-                free_slots=lambda: self.recorder.free, disk_ok=self.storage.room_for_recording,
+                note=self.recorder.note, free_slots=lambda: self.recorder.free,
+                disk_ok=self.storage.room_for_recording,
             ),
         )
         self.archive = Archive(
@@ -139,8 +143,8 @@ class Service:
     def _start_features(self, exits: ExitStack) -> None:
         self.archive.discard_left()
         for name, feature in (
-            ("images", self.images), ("viewing", self.viewing), ("assembly", self.assembly),
-            ("recorder", self.recorder),
+            ("credentials", self.credentials), ("images", self.images),
+            ("viewing", self.viewing), ("assembly", self.assembly), ("recorder", self.recorder),
         ):
             feature.start()
             self._started(exits, name, feature.stop, feature.join)
@@ -204,7 +208,8 @@ class Service:
     def problems(self) -> tuple[list[str], bool]:
         """What is wrong, and whether recording is impossible because of it."""
         return health.problems(
-            self.storage, self.tools, self._workers, self.stopping.is_set())
+            self.storage, self.tools, [*self._workers, self.credentials.worker],
+            self.stopping.is_set())
 
     def storage_info(self) -> dict[str, Any]:
         """The storage object of the API."""

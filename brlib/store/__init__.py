@@ -13,6 +13,7 @@ from .base import Database
 from .channels import Channels
 from .credentials import Credentials, LoginFlows
 from .recordings import Recordings
+from .rests import Rests
 from .users import Sessions, Users
 
 
@@ -26,6 +27,7 @@ class Store:
     sessions: Sessions
     credentials: Credentials
     login_flows: LoginFlows
+    rests: Rests
 
     def close(self) -> None:
         self.database.close()
@@ -36,4 +38,5 @@ def open_store(path: Path) -> Store:
     database = Database(path)
     return Store(
         database, Channels(database), Recordings(database), ApiKeys(database), Users(database),
-        Sessions(database), Credentials(database), LoginFlows(database))
+        Sessions(database), Credentials(database), LoginFlows(database),
+        Rests(database))

@@ -250,4 +250,31 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        """
+        CREATE TABLE platform_rests (
+            platform TEXT PRIMARY KEY,
+            until TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+    ),
+    (
+        # A revoked key's number must never be another one's: who revokes twice means the first.
+        """
+        CREATE TABLE numbered_keys (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            label TEXT NOT NULL,
+            digest TEXT NOT NULL UNIQUE,
+            permission TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            last_used_at TEXT
+        )
+        """,
+        """
+        INSERT INTO numbered_keys
+        SELECT id, label, digest, permission, created_at, last_used_at FROM api_keys
+        """,
+        "DROP TABLE api_keys",
+        "ALTER TABLE numbered_keys RENAME TO api_keys",
+    ),
 )

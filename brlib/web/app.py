@@ -13,8 +13,8 @@ from flask import Flask, Request, current_app
 
 from ..service import Service
 from . import (
-    auth, channel_lists, channels, errors, images, recordings, settings, storage, system, users,
-    watching, ws,
+    auth, channel_lists, channels, errors, images, platform_logins, recordings, settings,
+    storage, system, users, watching, ws,
 )
 from .document import document
 from .guard import Guard
@@ -23,8 +23,9 @@ from .routes import ENGINE, Operation, Routes
 BODY_MAX_BYTES = 256 * 1024
 PREFIX = "/api"
 ROUTES = (
-    auth.routes, users.routes, channels.routes, channel_lists.routes, images.routes,
-    recordings.routes, watching.routes, storage.routes, settings.routes, system.routes,
+    auth.routes, platform_logins.routes, users.routes, channels.routes, channel_lists.routes,
+    images.routes, recordings.routes, watching.routes, storage.routes, settings.routes,
+    system.routes,
 )
 
 

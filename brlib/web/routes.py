@@ -94,6 +94,11 @@ class Routes:
         return self._route(Operation(
             "POST", path, summary, access, status, answer, **{"rate": Rate.WRITE, **more}))
 
+    def put(self, path: str, summary: str, answer: Schema,
+            **more: Any) -> Callable[[View], View]:
+        return self._route(Operation(
+            "PUT", path, summary, Access.ADMIN, 200, answer, rate=Rate.WRITE, **more))
+
     def patch(self, path: str, summary: str, answer: Schema,
               **more: Any) -> Callable[[View], View]:
         return self._route(Operation(

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..credentials import PLATFORMS as LOGIN_PLATFORMS
+from ..credentials import LoginStatus
+from ..errors import Trouble
 from ..models import (
     PLATFORMS, Activity, ChannelStatus, EndReason, GapCause, RecordingStatus, Role, SkipReason,
 )
 from ..quality import QUALITIES
+from ..supervisor import UPCOMING
 from ..store.api_keys import FULL, READ
 
 Schema = dict[str, Any]
@@ -77,7 +81,8 @@ CHANNEL = named("Channel", shape({
     "quality": one_of(*QUALITIES), "status": one_of(*ChannelStatus), "display_name": STRING,
     "url": STRING, "title": or_null(STRING), "category": or_null(STRING),
     "viewers": or_null(COUNT), "live_since": or_null(TIME), "recording_id": or_null(ids("rec")),
-    "status_reason": or_null(one_of(*SkipReason)), "last_checked_at": or_null(TIME),
+    "status_reason": or_null(one_of(*SkipReason, *Trouble, UPCOMING)),
+    "last_checked_at": or_null(TIME),
     "last_error": or_null(STRING), "created_at": TIME, "priority": INTEGER, "paused": FLAG,
     "filename_template": or_null(STRING), "output_directory": or_null(STRING),
     "schedule": {"type": "null"}, "filters": {"type": "null"}, "quota_bytes": {"type": "null"},
@@ -158,3 +163,24 @@ API_KEY = named("ApiKey", shape(_KEY))
 NEW_API_KEY = named("NewApiKey", shape({**_KEY, "key": {
     "type": "string", "pattern": "^br_[A-Za-z0-9]{40}$",
     "description": "In the only copy there will ever be"}}))
+
+_LOGIN: dict[str, Schema] = {
+    "status": one_of(*LoginStatus), "username": or_null(STRING), "expires_at": or_null(TIME),
+    "last_validated": or_null(TIME),
+}
+_KIND = shape({**_LOGIN, "problem": or_null(STRING)})
+PLATFORM = named("PlatformLogin", shape({
+    "platform": one_of(*LOGIN_PLATFORMS), **_LOGIN,
+    "credentials": shape({"api": _KIND, "playback": _KIND}),
+}))
+TESTED = named("TestedLogin", shape({
+    "platform": one_of(*LOGIN_PLATFORMS), "success": FLAG, "message": STRING,
+    "username": or_null(STRING),
+}))
+BEGUN = named("BegunLogin", shape({
+    "flow": one_of("device", "redirect"), "user_code": STRING, "verification_uri": STRING,
+    "expires_in": COUNT, "interval": COUNT, "auth_url": STRING, "state": STRING,
+}, optional=("user_code", "verification_uri", "expires_in", "interval", "auth_url", "state")))
+AVAILABILITY = named("LoginAvailability", shape({"platforms": of_each(shape({
+    "available": FLAG, "flow": one_of("device", "redirect"), "reason": or_null(STRING),
+}))}))

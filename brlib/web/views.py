@@ -6,7 +6,7 @@ from typing import Any
 
 from ..images import Image, ImageKind
 from ..models import (
-    Activity, Broadcast, Channel, ChannelStatus, Recording, Role, SkipReason, User, iso,
+    Activity, Broadcast, Channel, ChannelStatus, Recording, Role, User, iso,
 )
 from ..naming import bare_url
 from ..recorder import ActiveRecording
@@ -27,7 +27,7 @@ def place(subject: Channel, role: Role) -> tuple[str, str]:
 
 
 def channel(
-    subject: Channel, status: ChannelStatus, reason: SkipReason | None,
+    subject: Channel, status: ChannelStatus, reason: str | None,
     live: Broadcast | None, recording_id: str | None, role: Role,
 ) -> dict[str, Any]:
     name, url = place(subject, role)
@@ -45,7 +45,7 @@ def channel(
         "viewers": live.viewers if live else None,
         "live_since": iso(subject.live_since),
         "recording_id": recording_id,
-        "status_reason": reason.value if reason else None,
+        "status_reason": str(reason) if reason else None,
         "last_checked_at": iso(subject.last_checked_at),
         "last_error": subject.last_error,
         "created_at": iso(subject.created_at),
