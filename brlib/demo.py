@@ -35,7 +35,9 @@ PROGRAM = Path(__file__).resolve().parent.parent / "battles_record.py"
 SECONDS_MIN = 5
 PATIENCE_S = 30.0
 STOP_MAX_S = 10.0
-POLL_S = 0.05
+POLL_S = 0.1
+# One key may read 100 times a minute: see `finish_pause_s`, too.
+ASK_EVERY_S = 1.25
 LINE_EVERY_S = 2.0
 INTERRUPTED = 130
 ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -217,17 +219,22 @@ class Demo:
         """Be live for as long as it takes; the moment at which the broadcast was over."""
         self._origin.begin()
         say(f"A live broadcast of {self._seconds} s begins")
+        recording, begun_s, ask_s = Answer(), time.monotonic(), 0.0
         while (ended_s := self._origin.over_within(POLL_S)) is None:
             self._daemon.must_run()
-            self._progress.show(self._state())
+            on_air_s = time.monotonic() - begun_s
+            if on_air_s >= ask_s:
+                recording, ask_s = self._recording(), on_air_s + ASK_EVERY_S
+            self._progress.show(progress_line(on_air_s, recording))
         return ended_s
 
     def _finished(self, ended_s: float) -> tuple[Answer, float]:
         """Wait for the recording to be complete; it, and the moment at which it was."""
         while True:
-            recording, now_s = self._recording() or {}, time.monotonic()
-            over = recording.get("status") in OVER or now_s - ended_s > PATIENCE_S
-            self._progress.show(self._state(), last=over)
+            recording, now_s = self._recording(), time.monotonic()
+            waited_s = now_s - ended_s
+            over = recording.get("status") in OVER or waited_s > PATIENCE_S
+            self._progress.show(progress_line(self._seconds, recording), last=over)
             if over:
                 self._progress.end()
                 if recording.get("status") == RecordingStatus.COMPLETE:
@@ -235,23 +242,12 @@ class Demo:
                 why = recording.get("error") or f"not complete after {PATIENCE_S:g} s"
                 raise RecorderError(f"The recording failed: {why}. {self._daemon.last_lines()}")
             self._daemon.must_run()
-            self._pause.wait(POLL_S)
+            self._pause.wait(finish_pause_s(waited_s))
 
-    def _recording(self) -> Answer | None:
-        """The newest recording of our channel."""
+    def _recording(self) -> Answer:
+        """The newest recording of our channel, empty before there is one."""
         found = self._api.call("GET", f"/api/recordings?channel={self._channel_id}")
-        return next(iter(found["recordings"]), None)
-
-    def _state(self) -> str:
-        """The line of progress."""
-        active = self._api.call("GET", "/api/recordings/active")["active"]
-        ours = (one for one in active if one["channel_id"] == self._channel_id)
-        recording = next(ours, None) or self._recording()
-        if recording is None:
-            return "  " + str(self._api.call("GET", f"/api/channels/{self._channel_id}")["status"])
-        return (f"  {recording.get('activity') or recording['status']:<12}"
-                f"segments {recording['segments']}, seconds {recording['duration']}, "
-                f"completeness {recording['completeness']:.1%}")
+        return next(iter(found["recordings"]), {})
 
     def _show_result(self, recording: Answer, took_s: float) -> None:
         say(f"\nRecorded: {recording['file_path']}\n"
@@ -286,6 +282,18 @@ class Demo:
             "\nIts events by WebSocket, until Ctrl-C:\n\n"
             f"{shlex.join([sys.executable, '-c', client])}\n"
             "\nAnd its end:\n\nkill $!")
+
+
+def progress_line(on_air_s: float, recording: Answer) -> str:
+    told = "not noticed yet" if not recording else (
+        f"{recording['activity'] or recording['status']:<13}segments {recording['segments']}, "
+        f"seconds {recording['duration']}, completeness {recording['completeness']:.1%}")
+    return f"  on air {on_air_s:3.0f} s  {told}"
+
+
+def finish_pause_s(waited_s: float) -> float:
+    """When to ask again whether the file is finished: after an eighth of the time so far."""
+    return max(POLL_S, waited_s / 8)
 
 
 def environment() -> dict[str, str]:

@@ -3,10 +3,15 @@
 `CaptureList` follows a capture entry by entry while it may still grow; `finished` lists the
 pieces of finished files. Called by `brlib.viewing`; `brlib.playlist` is the capture's own
 index, which also says where everything came from and is for nobody outside.
+
+Everything named is a whole resource, never an EXT-X-BYTERANGE: a 401 has no Content-Range, so
+that FFmpeg 5.1, which says its password only after one, takes it for a failed seek.
 """
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +20,7 @@ from .playlist import End, Entry, Hole, Part, Segment, stamp
 # Every media file stands in this folder, beside the playlist.
 MEDIA = "media/"
 # SDT, PAT and PMT as they commonly begin a transport stream.
-_TABLES_BYTES = 3 * 188
+TABLES_BYTES = 3 * 188
 # EXT-X-MAP outside I-frame playlists came with version 6, fractions in EXTINF with 3.
 _HEAD = "#EXTM3U\n#EXT-X-VERSION:7\n"
 # Without it a player begins at the newest segments of what still grows (4.3.5.2).
@@ -24,12 +29,39 @@ _FROM_THE_BEGINNING = "#EXT-X-START:TIME-OFFSET=0,PRECISE=YES\n"
 
 @dataclass(frozen=True)
 class Piece:
-    """One media segment of a finished file; `place` is (offset, size) for a byte range."""
+    """One media segment of a finished file."""
 
     name: str
     duration_s: float
-    place: tuple[int, int] | None = None
     discontinuity: bool = False
+
+
+def piece_name(file: str, offset: int, size_bytes: int) -> str:
+    """What a list calls some bytes of a file: `0001.ts` gives `0001-<offset>-<size>.ts`."""
+    stem, _, suffix = file.rpartition(".")
+    return f"{stem}-{offset}-{size_bytes}.{suffix}"
+
+
+class Spans:
+    """The bytes of one part that a list names: 16 bytes of memory each."""
+
+    def __init__(self) -> None:
+        # Those at the beginning that are a map, within the first segment or before it.
+        self.head_bytes = 0
+        self._begins, self._ends = array("q"), array("q")
+
+    def add(self, offset: int, size_bytes: int) -> None:
+        """A segment, behind those that were added before."""
+        self._begins.append(offset)
+        self._ends.append(offset + size_bytes)
+
+    def names(self, offset: int, size_bytes: int) -> bool:
+        """Whether exactly these stand in the list."""
+        if offset == 0 and size_bytes == self.head_bytes > 0:
+            return True
+        place = bisect_left(self._begins, offset)
+        return (place < len(self._begins) and self._begins[place] == offset
+                and self._ends[place] == offset + size_bytes)
 
 
 class CaptureList:
@@ -39,18 +71,14 @@ class CaptureList:
     def __init__(self, target_duration_s: int) -> None:
         self.ended = False
         self.segments = 0
-        # Committed bytes by part file, in the order of the broadcast.
-        self.sizes: dict[str, int] = {}
+        # By file, in the order of the broadcast.
+        self.parts: dict[str, Spans] = {}
         self._target_s = target_duration_s
         self._body = ""
         self._news: list[str] = []
         self._part: Part | None = None
         self._broken = False
         self._mapped = False
-
-    @property
-    def last_file(self) -> str | None:
-        return next(reversed(self.sizes), None)
 
     def add(self, entry: Entry) -> None:
         match entry:
@@ -77,31 +105,34 @@ class CaptureList:
         out = ""
         if self.segments and (self._broken or entry.discontinuity):
             out += "#EXT-X-DISCONTINUITY\n"
+        spans = self.parts.setdefault(entry.file, Spans())
         if self._part is not None:
-            out += self._map(self._part)
+            spans.head_bytes = self._head_bytes(self._part, entry)
+            if spans.head_bytes:
+                out += _map(piece_name(entry.file, 0, spans.head_bytes))
         if entry.date is not None:
             out += f"#EXT-X-PROGRAM-DATE-TIME:{stamp(entry.date)}\n"
-        self._news.append(out + _segment(entry.file, entry.duration_s,
-                                         (entry.offset, entry.size_bytes)))
+        name = piece_name(entry.file, entry.offset, entry.size_bytes)
+        self._news.append(out + _segment(name, entry.duration_s))
         self._part, self._broken = None, False
         self.segments += 1
-        self.sizes[entry.file] = entry.offset + entry.size_bytes
+        spans.add(entry.offset, entry.size_bytes)
         self._target_s = max(self._target_s, _rounded(entry.duration_s))
 
-    def _map(self, part: Part) -> str:
-        """The init section of a part, and where another part's must be put out of force: a
-        map holds until the next one (4.3.2.5)."""
+    def _head_bytes(self, part: Part, first: Segment) -> int:
+        """The init section of a part, and where another part's must be put out of force (a
+        map holds until the next one, 4.3.2.5) what can stand in its place."""
         if part.init_bytes:
             self._mapped = True
-            return _map(part.file, (0, part.init_bytes))
+            return part.init_bytes
         if self._mapped and part.file.endswith(".ts"):
-            return _map(part.file, (0, _TABLES_BYTES))
-        return ""
+            return min(TABLES_BYTES, first.offset + first.size_bytes)
+        return 0
 
 
-def finished(files: Sequence[tuple[str | None, Sequence[Piece]]]) -> str:
-    """The whole playlist of finished files, each with the name of its init section; None for
-    transport streams, which have none."""
+def finished(files: Sequence[tuple[str, Sequence[Piece]]]) -> str:
+    """The whole playlist of finished files, each with the name of its init section: for
+    transport streams, which need none, what can stand in its place."""
     target_s = max((_rounded(p.duration_s) for _, pieces in files for p in pieces), default=1)
     out = [f"{_HEAD}#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-TARGETDURATION:{max(1, target_s)}\n"
            "#EXT-X-MEDIA-SEQUENCE:0\n"]
@@ -109,25 +140,21 @@ def finished(files: Sequence[tuple[str | None, Sequence[Piece]]]) -> str:
     for number, (init, pieces) in enumerate(files):
         if number:
             out.append("#EXT-X-DISCONTINUITY\n")
-        if init is not None:
-            mapped = True
-            out.append(_map(init, None))
-        elif mapped:
-            out.append(_map(pieces[0].name, (0, _TABLES_BYTES)))
+        mapped = mapped or not init.endswith(".ts")
+        if mapped:
+            out.append(_map(init))
         for piece in pieces:
             out.append("#EXT-X-DISCONTINUITY\n" if piece.discontinuity else "")
-            out.append(_segment(piece.name, piece.duration_s, piece.place))
+            out.append(_segment(piece.name, piece.duration_s))
     return "".join(out) + "#EXT-X-ENDLIST\n"
 
 
-def _segment(name: str, duration_s: float, place: tuple[int, int] | None) -> str:
-    bytes_of = f"#EXT-X-BYTERANGE:{place[1]}@{place[0]}\n" if place else ""
-    return f"#EXTINF:{duration_s:.5f},\n{bytes_of}{MEDIA}{name}\n"
+def _segment(name: str, duration_s: float) -> str:
+    return f"#EXTINF:{duration_s:.5f},\n{MEDIA}{name}\n"
 
 
-def _map(name: str, place: tuple[int, int] | None) -> str:
-    bytes_of = f',BYTERANGE="{place[1]}@{place[0]}"' if place else ""
-    return f'#EXT-X-MAP:URI="{MEDIA}{name}"{bytes_of}\n'
+def _map(name: str) -> str:
+    return f'#EXT-X-MAP:URI="{MEDIA}{name}"\n'
 
 
 def _rounded(duration_s: float) -> int:

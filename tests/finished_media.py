@@ -97,9 +97,3 @@ def inits(text: str) -> list[str]:
 
 def durations_s(text: str) -> list[float]:
     return [float(d) for d in re.findall(r"^#EXTINF:([\d.]+),$", text, re.MULTILINE)]
-
-
-def byte_ranges(text: str) -> list[tuple[int, int]]:
-    """Offset and size of each piece."""
-    found = re.findall(r"^#EXT-X-BYTERANGE:(\d+)@(\d+)$", text, re.MULTILINE)
-    return [(int(offset), int(size)) for size, offset in found]

@@ -1,11 +1,12 @@
 """FFmpeg as a player of what `Viewing` serves, over a loopback HTTP server.
 
-Owns the server (the web layer's stand-in: playlist, media, ranges), what was asked of it, and
-a `Viewing` with everything that it needs.
+Owns the server (the web layer's stand-in: playlist, media, ranges, a login), what was asked
+of it, and a `Viewing` with everything that it needs.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 import subprocess
@@ -22,7 +23,8 @@ from brlib.config import Settings
 from brlib.errors import RecorderError
 from brlib.ledger import Ledger
 from brlib.models import Recording, RecordingStatus
-from brlib.viewing import Viewing
+from brlib.viewing import Media, Viewing
+from brlib.web.guard import CHALLENGE
 
 from .test_playlist import MOMENT
 
@@ -68,13 +70,24 @@ class Room:
         assert self.viewing.join(5)
 
 
-class Stage:
-    """Serves one recording, as it is at each request; `asked` are the paths, in order."""
+def bytes_of(media: Media) -> bytes:
+    with open(media.path, "rb") as file:
+        file.seek(media.start)
+        return file.read(media.size_bytes)
 
-    def __init__(self, viewing: Viewing, recording: Callable[[], Recording]) -> None:
+
+class Stage:
+    """Serves one recording, as it is at each request, to whoever knows the `key` if there is
+    one; `asked` are the paths, in order, `challenged` those that were asked without it."""
+
+    def __init__(
+        self, viewing: Viewing, recording: Callable[[], Recording], key: str = ""
+    ) -> None:
         self.viewing = viewing
         self.recording = recording
+        self.login = "Basic " + base64.b64encode(f"me:{key}".encode()).decode() if key else None
         self.asked: list[str] = []
+        self.challenged: list[str] = []
         self.refused: list[str] = []
         self.url = ""
         self._news = threading.Condition()
@@ -89,7 +102,7 @@ class Stage:
                 text = self.viewing.playlist(self.recording())
                 return 200, {"Content-Type": "application/vnd.apple.mpegurl"}, text.encode()
             media = self.viewing.media(self.recording(), path.removeprefix("/media/"))
-            body = media.path.read_bytes()[:media.size_bytes]
+            body = bytes_of(media)
         except RecorderError as error:
             self.refused.append(f"{path}: {error}")
             return 404, {"Content-Type": "text/plain"}, str(error).encode()
@@ -110,11 +123,21 @@ class Stage:
 
 
 @contextmanager
-def on_stage(viewing: Viewing, recording: Callable[[], Recording]) -> Iterator[Stage]:
-    stage = Stage(viewing, recording)
+def on_stage(
+    viewing: Viewing, recording: Callable[[], Recording], key: str = "",
+    protocol: str = "HTTP/1.1",
+) -> Iterator[Stage]:
+    """With HTTP/1.0 each request has a connection, and its own question for the password."""
+    stage = Stage(viewing, recording, key)
 
     class Answer(BaseHTTPRequestHandler):
+        protocol_version = protocol
+        timeout = 10
+
         def do_GET(self) -> None:
+            if stage.login not in (None, self.headers.get("Authorization")):
+                self.challenge()
+                return
             status, headers, body = stage.reply(self.path, self.headers.get("Range"))
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
@@ -125,11 +148,22 @@ def on_stage(viewing: Viewing, recording: Callable[[], Recording]) -> Iterator[S
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True  # a player may hang up
 
+        def challenge(self) -> None:
+            """As the real door does it."""
+            stage.challenged.append(self.path)
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", "Bearer")
+            self.send_header("WWW-Authenticate", CHALLENGE)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
         def log_message(self, format: str, *args: Any) -> None:
             """pytest's output is for failures."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    stage.url = f"http://127.0.0.1:{server.server_port}/playlist.m3u8"
+    login = f"me:{key}@" if key else ""
+    stage.url = f"http://{login}127.0.0.1:{server.server_port}/playlist.m3u8"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

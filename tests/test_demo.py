@@ -16,11 +16,16 @@ from typing import Any
 
 import pytest
 
+from brlib.demo import ASK_EVERY_S, PATIENCE_S, finish_pause_s, progress_line
+from brlib.web.limits import LIMITS, WINDOW_S, Rate
+
 from .daemon import PROGRAM, run_command
 from .media import video_frames
 
 SECONDS = 5
 LIMIT_S = 100
+# Health, and the channels of a former demo.
+READS_BEFORE = 5
 FRAMES_PER_S = 30
 
 
@@ -123,6 +128,27 @@ def objects(text: str) -> Iterator[dict[str, Any]]:
     while (position := text.find("{", position)) >= 0:
         found, position = decoder.raw_decode(text, position)
         yield found
+
+
+def test_one_key_is_enough_for_any_demo() -> None:
+    """Whatever its length: the worst minute has as much of both as there can be."""
+    waited_s, asked = 0.0, 0
+    while waited_s <= PATIENCE_S:
+        waited_s, asked = waited_s + finish_pause_s(waited_s), asked + 1
+    assert READS_BEFORE + WINDOW_S / ASK_EVERY_S + asked < LIMITS[Rate.READ]
+
+
+@pytest.mark.parametrize("recording, told", [
+    ({}, "  on air   7 s  not noticed yet"),
+    ({"activity": "capturing", "status": "recording", "segments": 6, "duration": 6,
+      "completeness": 1.0},
+     "  on air   7 s  capturing    segments 6, seconds 6, completeness 100.0%"),
+    ({"activity": None, "status": "processing", "segments": 600, "duration": 600,
+      "completeness": 0.98765},
+     "  on air   7 s  processing   segments 600, seconds 600, completeness 98.8%"),
+])
+def test_the_line_of_progress(recording: dict[str, Any], told: str) -> None:
+    assert progress_line(7.2, recording) == told
 
 
 def test_without_ffmpeg_says_what_to_install(place: Path, tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 
-from brlib.hls import CaptureList, Piece, finished
+from brlib.hls import CaptureList, Piece, Spans, finished, piece_name
 from brlib.models import Gap, GapCause
 from brlib.playlist import End, Entry, Hole, Note, Part, Synced
 
@@ -24,7 +25,7 @@ def one(file: str = "0001.ts", offset: int = 0, **changes: object) -> Entry:
 
 
 def said(file: str, offset: int) -> list[str]:
-    return ["#EXTINF:2.00200,", f"#EXT-X-BYTERANGE:100@{offset}", f"media/{file}"]
+    return ["#EXTINF:2.00200,", f"media/{piece_name(file, offset, 100)}"]
 
 
 def listed(*entries: Entry, target_s: int = 2) -> CaptureList:
@@ -51,13 +52,18 @@ CASES: dict[str, tuple[list[Entry], list[str]]] = {
     "another part": ([TS, one(), HOLE, OTHER_TS, one("0002.ts", discontinuity=True)],
                      [*said("0001.ts", 0), "#EXT-X-DISCONTINUITY", *said("0002.ts", 0)]),
     "an init section": ([MP4, one("0001.mp4", 700), one("0001.mp4", 800)],
-                        ['#EXT-X-MAP:URI="media/0001.mp4",BYTERANGE="700@0"',
+                        ['#EXT-X-MAP:URI="media/0001-0-700.mp4"',
                          *said("0001.mp4", 700), *said("0001.mp4", 800)]),
     "an init section put out of force": (
+        [MP4, one("0001.mp4", 700), OTHER_TS, segment(8, file="0002.ts", offset=0,
+                                                      size_bytes=940, duration_s=2.0)],
+        ['#EXT-X-MAP:URI="media/0001-0-700.mp4"', *said("0001.mp4", 700),
+         "#EXT-X-DISCONTINUITY", '#EXT-X-MAP:URI="media/0002-0-564.ts"',
+         "#EXTINF:2.00000,", "media/0002-0-940.ts"]),
+    "not more of a map than is committed": (
         [MP4, one("0001.mp4", 700), OTHER_TS, one("0002.ts")],
-        ['#EXT-X-MAP:URI="media/0001.mp4",BYTERANGE="700@0"', *said("0001.mp4", 700),
-         "#EXT-X-DISCONTINUITY", '#EXT-X-MAP:URI="media/0002.ts",BYTERANGE="564@0"',
-         *said("0002.ts", 0)]),
+        ['#EXT-X-MAP:URI="media/0001-0-700.mp4"', *said("0001.mp4", 700),
+         "#EXT-X-DISCONTINUITY", '#EXT-X-MAP:URI="media/0002-0-100.ts"', *said("0002.ts", 0)]),
 }
 
 
@@ -79,12 +85,35 @@ def test_lines_only_come_behind_those_that_were_said() -> None:
     assert found.ended and found.segments == 3
 
 
-def test_committed_bytes_by_part() -> None:
+def test_parts_are_known_by_their_segments() -> None:
     found = listed(TS, one(), one(offset=100), OTHER_TS)
-    assert found.sizes == {"0001.ts": 200} and found.last_file == "0001.ts"
+    assert list(found.parts) == ["0001.ts"]
     found.add(one("0002.ts"))
-    assert found.sizes == {"0001.ts": 200, "0002.ts": 100} and found.last_file == "0002.ts"
-    assert listed().last_file is None
+    assert list(found.parts) == ["0001.ts", "0002.ts"]
+    assert found.parts["0001.ts"].names(100, 100) and not found.parts["0002.ts"].names(100, 100)
+
+
+@pytest.mark.parametrize("offset, size_bytes, named", [
+    (0, 700, True), (700, 100, True), (800, 50, True), (850, 1, True),
+    (0, 0, False), (0, 800, False), (0, 100, False), (700, 150, False), (700, 99, False),
+    (701, 99, False), (800, 51, False), (851, 1, False), (850, 2, False), (-1, 1, False),
+])
+def test_exactly_what_is_named(offset: int, size_bytes: int, named: bool) -> None:
+    spans = Spans()
+    spans.head_bytes = 700
+    for begin, size in ((700, 100), (800, 50), (850, 1)):
+        spans.add(begin, size)
+    assert spans.names(offset, size_bytes) is named
+    assert not Spans().names(offset, size_bytes)
+
+
+def test_every_name_in_the_list_is_known_and_nothing_is_a_byte_range() -> None:
+    found = listed(MP4, one("0001.mp4", 700), OTHER_TS, one("0002.ts"), one("0002.ts", 100))
+    text = found.text(closed=True)
+    names = re.findall(r"media/(\d+)-(\d+)-(\d+)(\.\w+)", text)
+    assert len(names) == text.count("media/") == 5 and "BYTERANGE" not in text
+    for part, offset, size, suffix in names:
+        assert found.parts[part + suffix].names(int(offset), int(size))
 
 
 @pytest.mark.parametrize("durations_s, target_s", [
@@ -99,21 +128,21 @@ def test_the_target_is_never_less_than_a_segment(durations_s: list[float], targe
 def test_finished_files_one_behind_the_other() -> None:
     text = finished([
         ("f1-init.mp4", [Piece("f1-0.m4s", 6.0), Piece("f1-1.m4s", 6.51)]),
-        (None, [Piece("f2.ts", 4.0, (0, 900)), Piece("f2.ts", 2.0, (900, 100), True)]),
+        ("f2-init.ts", [Piece("f2-0-900.ts", 4.0), Piece("f2-900-100.ts", 2.0, True)]),
     ])
     assert text.splitlines() == [
         "#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-PLAYLIST-TYPE:VOD", "#EXT-X-TARGETDURATION:7",
         "#EXT-X-MEDIA-SEQUENCE:0", '#EXT-X-MAP:URI="media/f1-init.mp4"',
         "#EXTINF:6.00000,", "media/f1-0.m4s", "#EXTINF:6.51000,", "media/f1-1.m4s",
-        "#EXT-X-DISCONTINUITY", '#EXT-X-MAP:URI="media/f2.ts",BYTERANGE="564@0"',
-        "#EXTINF:4.00000,", "#EXT-X-BYTERANGE:900@0", "media/f2.ts", "#EXT-X-DISCONTINUITY",
-        "#EXTINF:2.00000,", "#EXT-X-BYTERANGE:100@900", "media/f2.ts", "#EXT-X-ENDLIST",
+        "#EXT-X-DISCONTINUITY", '#EXT-X-MAP:URI="media/f2-init.ts"',
+        "#EXTINF:4.00000,", "media/f2-0-900.ts", "#EXT-X-DISCONTINUITY",
+        "#EXTINF:2.00000,", "media/f2-900-100.ts", "#EXT-X-ENDLIST",
     ]
 
 
 def test_a_transport_stream_alone_needs_no_map() -> None:
-    assert "MAP" not in finished([(None, [Piece("f1.ts", 0.2, (0, 9))])])
-    assert "#EXT-X-TARGETDURATION:1\n" in finished([(None, [Piece("f1.ts", 0.2, (0, 9))])])
+    text = finished([("f1-init.ts", [Piece("f1-0-9.ts", 0.2)])])
+    assert "MAP" not in text and "#EXT-X-TARGETDURATION:1\n" in text
 
 
 def test_dates_are_utc_to_the_millisecond() -> None:

@@ -21,8 +21,9 @@ from brlib.models import Gap, GapCause, RecordingStatus
 from brlib.playlist import Hole
 from brlib.tally import digest_of
 
+from .finished_media import inits, pieces
 from .media import Clip, fmp4_clips, ts_clips
-from .player import RECORDING, Played, Room, Stage, on_stage, play
+from .player import RECORDING, Played, Room, Stage, bytes_of, on_stage, play
 from .test_playlist import MOMENT, segment
 
 CLOSED = replace(RECORDING, status=RecordingStatus.PROCESSING)
@@ -162,26 +163,46 @@ def open_capture(room: Room) -> Iterator[Ledger]:
 
 
 def test_only_committed_bytes_are_media(room: Room, open_capture: Ledger) -> None:
-    path, committed = room.directory() / "0001.ts", sum(len(c.body) for c in ts_clips(3))
+    path, clips = room.directory() / "0001.ts", [*ts_clips(3), ts_clips(4)[3]]
+    committed = sum(len(clip.body) for clip in clips[:3])
+    fourth = f"0001-{committed}-{len(clips[3].body)}.ts"
     with open(path, "ab") as file:
-        file.write(b"half a segment")
-    media = room.viewing.media(RECORDING, "0001.ts")
-    assert (media.size_bytes, media.growing) == (committed, True)
+        file.write(clips[3].body)
+    with pytest.raises(NotFound):
+        room.viewing.media(RECORDING, fourth)
+    os.truncate(path, committed)
+    append(open_capture, clips[3])
+    media = room.viewing.media(RECORDING, fourth)
+    assert (media.start, media.size_bytes) == (committed, len(clips[3].body))
     assert media.content_type == "video/mp2t" and media.path.samefile(path)
-    append(open_capture, ts_clips(4)[3])
-    assert room.viewing.media(RECORDING, "0001.ts").size_bytes == path.stat().st_size
-    open_capture.begin_part("ts hevc", ".ts", b"")
-    assert room.viewing.media(RECORDING, "0001.ts").growing
-    append(open_capture, ts_clips(4)[3])
-    assert not room.viewing.media(RECORDING, "0001.ts").growing
-    assert room.viewing.media(RECORDING, "0002.ts").growing
-    assert not room.viewing.media(CLOSED, "0002.ts").growing
+    names = pieces(room.viewing.playlist(RECORDING))
+    assert [bytes_of(room.viewing.media(RECORDING, name)) for name in names] == [
+        clip.body for clip in clips]
+
+
+def test_an_init_section_is_a_piece_of_its_own(room: Room, tmp_path: Path) -> None:
+    ledger = room.capture()
+    init, clips = fmp4_clips(2)
+    one_part(clips, "mp4", init)(ledger, tmp_path)
+    ledger.close()
+    (name,) = inits(room.viewing.playlist(CLOSED))
+    assert bytes_of(room.viewing.media(CLOSED, name)) == init
+    with pytest.raises(NotFound):
+        room.viewing.media(CLOSED, f"0001-0-{len(init) + len(clips[0].body)}.mp4")
+
+
+FIRST = f"0001-0-{len(ts_clips(1)[0].body)}.ts"
 
 
 @pytest.mark.parametrize("name", [
-    "index.m3u8", "../rec_two/0001.ts", "..", "", ".", "0002.ts", "0001.mp4", "0001.ts\n",
-    "0001.ts/", "0001.TS", "1.ts", "/etc/passwd", "0001.ts\0", "٠٠٠١.ts", "f1-00000000.ts",
-    "f1-00000000-init.mp4", "f1-00000000-000000.m4s", "x" * 300,
+    "index.m3u8", f"../rec_two/{FIRST}", "..", "", ".", "0001.ts", "0002.ts", "/etc/passwd",
+    FIRST.replace("0001", "0002"), FIRST.replace(".ts", ".mp4"), FIRST.replace(".ts", ".TS"),
+    FIRST.replace("0001", "1"), FIRST.replace("0001", "00001"), FIRST.replace("0001", "٠٠٠١"),
+    FIRST.replace("-0-", "-00-"), FIRST.replace("-0-", "-1-"), FIRST.replace("-0-", "--1-"),
+    FIRST.replace("-0-", "-0-0"), FIRST.replace(".ts", "0.ts"), "0001-0-1.ts", "0001-0-0.ts",
+    f"0001-0-{9 ** 40}.ts", f"0001-{9 ** 40}-1.ts", FIRST + "\n", FIRST + "/", FIRST + "\0",
+    "f1-00000000.ts", "f1-00000000-init.mp4", "f1-00000000-000000.m4s", "f1-00000000-0-9.ts",
+    "x" * 300,
 ])
 def test_other_names_are_not_found(name: str, room: Room, open_capture: Ledger) -> None:
     other = replace(RECORDING, id="rec_two")
@@ -191,7 +212,7 @@ def test_other_names_are_not_found(name: str, room: Room, open_capture: Ledger) 
     (room.directory() / "0002.ts").write_bytes(b"not in the list")
     with pytest.raises(NotFound):
         room.viewing.media(RECORDING, name)
-    assert room.viewing.media(RECORDING, "0001.ts").size_bytes
+    assert room.viewing.media(RECORDING, FIRST).size_bytes
 
 
 def test_a_link_in_a_captures_place_is_not_followed(room: Room, open_capture: Ledger) -> None:
@@ -200,7 +221,7 @@ def test_a_link_in_a_captures_place_is_not_followed(room: Room, open_capture: Le
     (room.directory() / "0001.ts").unlink()
     (room.directory() / "0001.ts").symlink_to(secret)
     with pytest.raises(NotFound):
-        room.viewing.media(RECORDING, "0001.ts")
+        room.viewing.media(RECORDING, FIRST)
 
 
 def test_the_text_is_the_same_until_something_is_added(room: Room, open_capture: Ledger) -> None:
@@ -237,8 +258,8 @@ def test_what_recovery_cut_is_forgotten(room: Room) -> None:
     again.close()
     text = room.viewing.playlist(RECORDING)
     assert text.count("#EXTINF") == 4 and text.count("#EXTINF:0.70000,") == 1
-    assert room.viewing.media(RECORDING, "0001.ts").size_bytes == (
-        room.directory() / "0001.ts").stat().st_size
+    assert [bytes_of(room.viewing.media(RECORDING, name)) for name in pieces(text)] == [
+        clip.body for clip in (*clips[:2], *clips[3:5])]
 
 
 def test_nothing_yet_and_nothing_at_all(room: Room) -> None:
@@ -255,7 +276,7 @@ def test_nothing_yet_and_nothing_at_all(room: Room) -> None:
         with pytest.raises(NotFound, match="does not begin like a playlist"):
             room.viewing.playlist(CLOSED)
     with pytest.raises(NotFound):
-        room.viewing.media(CLOSED, "0001.ts")
+        room.viewing.media(CLOSED, FIRST)
 
 
 def test_many_at_once_see_the_same(room: Room, open_capture: Ledger) -> None:
@@ -265,7 +286,7 @@ def test_many_at_once_see_the_same(room: Room, open_capture: Ledger) -> None:
     def watch() -> None:
         for _ in range(20):
             texts.append(stage.reply("/playlist.m3u8", None)[2].decode())
-            stage.reply("/media/0001.ts", "bytes=0-187")
+            stage.reply(f"/media/{FIRST}", "bytes=0-187")
 
     threads = [threading.Thread(target=watch) for _ in range(6)]
     for thread in threads:

@@ -16,11 +16,11 @@ from brlib.models import Recording
 from brlib.viewing.viewing import CAPTURES_KEPT, FORGOTTEN_S, HELD_S
 
 from .engine import Engine
-from .finished_media import complete
+from .finished_media import complete, pieces
 from .media import Clip, ts_clips
 from .origin import Origin
-from .player import RECORDING, Played, Room, on_stage, play
-from .test_viewing import CLOSED, append, assert_same, one_part, whole
+from .player import RECORDING, Played, Room, bytes_of, on_stage, play
+from .test_viewing import CLOSED, FIRST, append, assert_same, one_part, whole
 
 
 @pytest.fixture
@@ -74,13 +74,13 @@ def test_a_dropped_capture_is_held_while_it_is_watched(room: Room, open_capture:
     for _ in range(3):
         room.now_s += HELD_S
         room.viewing.step()
-        media = room.viewing.media(finished, "0001.ts")
-        assert media.path.stat().st_size == media.size_bytes and not media.growing
+        assert [bytes_of(room.viewing.media(finished, name)) for name in pieces(text)] == [
+            clip.body for clip in (*ts_clips(3), ts_clips(4)[3])]
     room.now_s += HELD_S + 1
     room.viewing.step()
     assert room.held() == []
     with pytest.raises(NotFound):
-        room.viewing.media(finished, "0001.ts")
+        room.viewing.media(finished, FIRST)
     assert "media/f1-" in room.viewing.playlist(finished)
 
 
@@ -114,11 +114,11 @@ def test_without_hard_links_the_finished_file_follows(
 
     monkeypatch.setattr(os, "link", refuse)
     assert room.viewing.playlist(RECORDING).count("#EXTINF") == 3
-    assert room.viewing.media(RECORDING, "0001.ts").path == room.directory() / "0001.ts"
+    assert room.viewing.media(RECORDING, FIRST).path == room.directory() / "0001.ts"
     open_capture.close()
     finished = finish(room, ts_clips(3))
     with pytest.raises(NotFound):
-        room.viewing.media(finished, "0001.ts")
+        room.viewing.media(finished, FIRST)
     assert "media/f1-" in room.viewing.playlist(finished)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from brlib.errors import Conflict, NotFound, Unavailable
+from brlib.mpegts import program
 
 from .finished_media import (
-    LENGTH_S, SHORT_S, SOURCE, X264, audio_of, byte_ranges, complete, durations_s, encode, finished,
-    inits, length_s, made, pieces, reference,
+    LENGTH_S, SHORT_S, SOURCE, X264, audio_of, complete, durations_s, encode, finished, inits,
+    length_s, made, pieces, reference,
 )
 from .media import fmp4_clips, ts_clips
-from .player import Room, on_stage, play
+from .player import Room, bytes_of, on_stage, play
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def test_a_piece_can_be_had_alone(name: str, room: Room, tmp_path: Path) -> None
     maps = [room.viewing.media(recording, init) for init in inits(text)]
     assert [m.content_type for m in maps] == (["video/mp4"] if name == "vp9.mkv" else [])
     assert last.content_type == ("video/mp4" if maps else "video/mp2t")
-    assert last.size_bytes == last.path.stat().st_size and not last.growing
+    assert last.size_bytes == last.path.stat().st_size and not last.start
     alone = tmp_path / "alone"
     alone.write_bytes(b"".join(media.path.read_bytes() for media in (*maps, last)))
     shown = play(alone, audio_of(name)).pictures
@@ -85,9 +87,8 @@ def test_timestamps_that_begin_again_are_a_discontinuity(room: Room) -> None:
     path.write_bytes(b"".join(
         made(name).read_bytes() for name in ("x264.ts", "short.ts", "x264.ts")))
     text = room.viewing.playlist(recording)
-    ends = [offset + size for offset, size in byte_ranges(text)]
-    assert [offset for offset, _ in byte_ranges(text)] == [0, *ends[:-1]]
-    assert ends[-1] == path.stat().st_size
+    assert b"".join(bytes_of(room.viewing.media(recording, name)) for name in pieces(text)) == (
+        path.read_bytes())
     assert text.count("#EXT-X-DISCONTINUITY\n") == 2
     assert sum(durations_s(text)) == pytest.approx(2 * LENGTH_S + SHORT_S, abs=0.3)
     with on_stage(room.viewing, lambda: recording) as stage:
@@ -152,6 +153,37 @@ def test_other_names_are_not_found(room: Room) -> None:
         with pytest.raises(NotFound):
             room.viewing.media(recording, name.replace(old, new))
     assert room.viewing.media(recording, name).size_bytes
+
+
+def test_only_pieces_of_a_transport_stream_that_are_named(room: Room) -> None:
+    recording = finished(room, "x264.ts")
+    first, second, *_ = pieces(room.viewing.playlist(recording))
+    whole_bytes = Path(recording.files[0]).stat().st_size
+    found = re.fullmatch(r"(f1-[0-9a-f]{8})-0-(\d+)\.ts", first)
+    assert found is not None
+    stem, size_bytes = found[1], int(found[2])
+    for name in (
+        f"{stem}.ts", f"{stem}-0-{whole_bytes}.ts", f"{stem}-0-{size_bytes - 1}.ts",
+        f"{stem}-00-{size_bytes}.ts", f"{stem}-1-{size_bytes - 1}.ts", f"{stem}-{whole_bytes}-1.ts",
+        f"{stem}-000000.ts", f"{stem}-init.ts", f"{stem}-init.mp4", first.replace(".ts", ".mp4"),
+        f"{stem}-{9 ** 40}-1.ts", first.replace("f1", "f2"),
+    ):
+        with pytest.raises(NotFound):
+            room.viewing.media(recording, name)
+    assert room.viewing.media(recording, first).size_bytes == size_bytes
+    assert room.viewing.media(recording, second).start == size_bytes
+
+
+@pytest.mark.parametrize("name", ["short.ts", "short.mkv"])
+def test_tables_put_an_init_section_out_of_force(name: str, room: Room) -> None:
+    """Without asking for a range: see brlib.hls."""
+    recording = finished(room, "vp9.mkv", name)
+    text = room.viewing.playlist(recording)
+    _, tables = inits(text)
+    head = bytes_of(room.viewing.media(recording, tables))
+    first = next(piece for piece in pieces(text) if piece.startswith("f2-"))
+    assert bytes_of(room.viewing.media(recording, first)).startswith(head)
+    assert len(head) == 3 * 188 and program(head)
 
 
 @pytest.mark.parametrize("how", ["outside", "link", "link above", "gone", "directory", "NUL"])

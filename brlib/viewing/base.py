@@ -24,13 +24,12 @@ LOOK_EVERY_S = 0.2
 
 @dataclass(frozen=True)
 class Media:
-    """A file to be sent: its first `size_bytes` bytes are media. While `growing`, more may
-    come behind them; what the file holds there already is not committed."""
+    """What is to be sent: so many bytes of a file, from `start` on, and nothing else of it."""
 
     path: Path
     size_bytes: int
     content_type: str
-    growing: bool = False
+    start: int = 0
 
 
 @dataclass(frozen=True)

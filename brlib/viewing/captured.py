@@ -25,7 +25,10 @@ from .base import TYPES, Media
 
 log = logging.getLogger(__name__)
 
-PART_NAME = re.compile(r"\d{4,}\.(ts|mp4|aac|mp3|ac3)", re.ASCII)
+# As hls.piece_name makes them of a capture's parts.
+PIECE_NAME = re.compile(
+    r"(?P<part>\d{4,})-(?P<start>0|[1-9]\d{0,14})-(?P<size>[1-9]\d{0,14})"
+    r"(?P<suffix>\.(?:ts|mp4|aac|mp3|ac3))", re.ASCII)
 _TARGET = re.compile(rb"#EXT-X-TARGETDURATION:(\d{1,6})\n")
 # Enough of the index to see that it is the one that was read before: a digest stands in it.
 _TAIL_BYTES = 400
@@ -68,18 +71,21 @@ class Captured:
             found, dropped = self._read()
             return found.text(closed or found.ended or dropped) if found.segments else None
 
-    def media(self, name: str, closed: bool) -> Media:
-        """A part file. Raises NotFound, also for what the list does not name."""
-        if not PART_NAME.fullmatch(name):
+    def media(self, name: str) -> Media:
+        """A piece of a part. Raises NotFound, also for what the list does not name."""
+        match = PIECE_NAME.fullmatch(name)
+        if match is None:
             raise NotFound(f"The recording has no media called {name}")
+        file, start, size_bytes = (
+            match["part"] + match["suffix"], int(match["start"]), int(match["size"]))
         with self._lock:
-            found, dropped = self._read()
-            size_bytes = found.sizes.get(name)
-            path = (self._held if name in self._linked else self._directory) / name
-        if size_bytes is None or path.is_symlink() or not inside(path, path.parent):
+            found, _ = self._read()
+            spans = found.parts.get(file)
+            named = spans is not None and spans.names(start, size_bytes)
+            path = (self._held if file in self._linked else self._directory) / file
+        if not named or path.is_symlink() or not inside(path, path.parent):
             raise NotFound(f"The recording has no media called {name}")
-        growing = not (closed or found.ended or dropped) and name == found.last_file
-        return Media(path, size_bytes, TYPES[path.suffix], growing)
+        return Media(path, size_bytes, TYPES[path.suffix], start)
 
     def release(self) -> None:
         """Let go of what is held, for good: whoever is still at it holds nothing anew."""
@@ -93,7 +99,7 @@ class Captured:
             found = self._read_on(self._directory)
         except FileNotFoundError:
             return self._read_held(), True
-        self._hold([INDEX, *found.sizes])
+        self._hold([INDEX, *found.parts])
         return found, False
 
     def _read_held(self) -> CaptureList:
@@ -101,7 +107,7 @@ class Captured:
             found = self._read_on(self._held)
         except FileNotFoundError as error:
             raise NotFound("The recording has neither a capture nor a file") from error
-        if not set(found.sizes) <= self._linked:
+        if not set(found.parts) <= self._linked:
             raise NotFound("The capture has been replaced by the finished file")
         return found
 

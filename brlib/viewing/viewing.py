@@ -17,6 +17,7 @@ import re
 import shutil
 import threading
 import time
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -28,10 +29,11 @@ from ..ledger import INDEX
 from ..models import Recording
 from ..workers import Worker
 from .base import TYPES, FinishedFile, Media
-from .captured import PART_NAME, Captured
+from .captured import PIECE_NAME, Captured
 from .cuts import Cut, Cuts, cut_args
 from .divisions import Divisions
 from .outline import Outline
+from .transport import Range
 
 CAPTURES_KEPT = 16
 # A dropped capture takes space as long as it is held.
@@ -42,10 +44,11 @@ LOOK_EVERY_S = 15.0
 SHIFT_S = 10.0
 # FFmpeg as a player drops what goes back in time within fragmented MP4, whatever the list says.
 FILE_SHIFT_S = 100_000.0
-# f<which file>-<its tag>: the whole file, its init section or a piece of it.
+# f<which file>-<its tag>: a piece of it that is cut, one that stands in it at an offset with a
+# size, or its init section.
 _FINISHED_NAME = re.compile(
     r"f(?P<file>[1-9]\d{0,3})-(?P<tag>[0-9a-f]{8})"
-    r"(?:-(?:(?P<piece>\d{6})|init))?\.(?:ts|m4s|mp4)", re.ASCII)
+    r"-(?:(?P<piece>\d{6})|(?P<start>\d{1,15})-\d{1,15}|init)\.(?:ts|m4s|mp4)", re.ASCII)
 
 
 class Viewing:
@@ -109,20 +112,29 @@ class Viewing:
         Raises NotFound for any other name, Unavailable when FFmpeg has no time or fails,
         Conflict as `playlist`.
         """
-        if PART_NAME.fullmatch(name):
+        if PIECE_NAME.fullmatch(name):
             captured = self._find_captured(recording)
             if captured is not None:
                 try:
-                    return captured.media(name, closed=not recording.active)
+                    return captured.media(name)
                 except CaptureDamaged as error:
                     raise NotFound(str(error)) from error
         elif match := _FINISHED_NAME.fullmatch(name):
             number, tag = int(match["file"]), match["tag"]
             for file_number, file in self._find_files(recording):
-                if (file_number, file.tag) == (number, tag):
-                    place = int(match["piece"] or 0)
-                    return self._finished_media(recording, number, file, name, place)
+                if (file_number, file.tag) == (number, tag) and self._allows(recording, name):
+                    division = self._divisions.get(file)
+                    if isinstance(division, Outline):
+                        return self._cut(recording, number, file, division, name,
+                                         int(match["piece"] or 0))
+                    return _ranged(file, division, f"f{number}-{tag}", name,
+                                   int(match["start"] or 0))
         raise NotFound(f"The recording has no media called {name}")
+
+    def _allows(self, recording: Recording, name: str) -> bool:
+        """Only the list itself knows whether a transport stream needs a map: seldom."""
+        return not name.endswith("-init.ts") or (
+            f'"{hls.MEDIA}{name}"' in self._finished_playlist(recording))
 
     def forget(self, recording_id: str) -> None:
         """The recording was deleted: keep nothing of it."""
@@ -179,42 +191,58 @@ class Viewing:
             raise NotFound("The recording has neither a capture nor a finished file")
         return hls.finished([self._pieces(number, file) for number, file in files])
 
-    def _pieces(self, number: int, file: FinishedFile) -> tuple[str | None, list[hls.Piece]]:
+    def _pieces(self, number: int, file: FinishedFile) -> tuple[str, list[hls.Piece]]:
         division, stem = self._divisions.get(file), f"f{number}-{file.tag}"
         if isinstance(division, Outline):
             return _init_name(division, stem), [
                 hls.Piece(_piece_name(division, stem, place), duration_s)
                 for place, duration_s in enumerate(division.durations_s())]
-        return None, [
-            hls.Piece(f"{stem}.ts", r.duration_s, (r.offset, r.size_bytes), r.discontinuity)
-            for r in division]
+        return f"{stem}-init.ts", [
+            hls.Piece(_range_name(r, stem), r.duration_s, r.discontinuity) for r in division]
 
-    def _finished_media(
-        self, recording: Recording, number: int, file: FinishedFile, name: str, place: int
+    def _cut(
+        self, recording: Recording, number: int, file: FinishedFile, division: Outline, name: str,
+        place: int,
     ) -> Media:
         """`place` is the piece that the name means, the first one for an init section."""
-        division, stem = self._divisions.get(file), f"f{number}-{file.tag}"
-        if not isinstance(division, Outline):
-            if name == f"{stem}.ts":
-                return Media(file.path, file.size_bytes, TYPES[".ts"])
-        elif place < division.pieces and name in (
-                init := _init_name(division, stem), _piece_name(division, stem, place)):
-            shift_s = SHIFT_S if init is None else SHIFT_S + FILE_SHIFT_S * (number - 1)
-            kept = f"{recording.id}-"
+        stem, kept = f"f{number}-{file.tag}", f"{recording.id}-"
+        if place >= division.pieces or name not in (
+                init := _init_name(division, stem), piece := _piece_name(division, stem, place)):
+            raise NotFound(f"The recording has no media called {name}")
+        tables = name == init and division.packing == ".ts"
+        shift_s = SHIFT_S
+        own_init = None
+        if division.packing != ".ts":
+            shift_s += FILE_SHIFT_S * (number - 1)
             # The same in every piece that has all streams: the first has.
-            own_init = kept + init if init and not place else None
-            cut = Cut(
-                kept + _piece_name(division, stem, place), own_init,
-                lambda path: cut_args(self._settings().ffmpeg_path, file.path, division, place,
-                                      shift_s, path))
-            path, size_bytes = self._cuts.get(cut, kept + name)
-            return Media(path, size_bytes, TYPES[path.suffix])
+            own_init = None if place else kept + init
+        cut = Cut(kept + piece, own_init, lambda path: cut_args(
+            self._settings().ffmpeg_path, file.path, division, place, shift_s, path))
+        path, size_bytes = self._cuts.get(cut, kept + (piece if tables else name))
+        return Media(path, min(hls.TABLES_BYTES, size_bytes) if tables else size_bytes,
+                     TYPES[path.suffix])
+
+
+def _ranged(
+    file: FinishedFile, division: list[Range], stem: str, name: str, start: int
+) -> Media:
+    """A piece that stands in the file as it is."""
+    if name == f"{stem}-init.ts":
+        return Media(file.path, min(hls.TABLES_BYTES, file.size_bytes), TYPES[".ts"])
+    place = bisect_left(division, start, key=lambda r: r.offset)
+    if place == len(division) or name != _range_name(division[place], stem):
         raise NotFound(f"The recording has no media called {name}")
+    return Media(file.path, division[place].size_bytes, TYPES[".ts"], start)
 
 
-def _init_name(division: Outline, stem: str) -> str | None:
-    return None if division.packing == ".ts" else f"{stem}-init.mp4"
+def _init_name(division: Outline, stem: str) -> str:
+    """A transport stream needs none: see `hls.finished`."""
+    return f"{stem}-init.ts" if division.packing == ".ts" else f"{stem}-init.mp4"
 
 
 def _piece_name(division: Outline, stem: str, place: int) -> str:
     return f"{stem}-{place:06d}{division.packing}"
+
+
+def _range_name(piece: Range, stem: str) -> str:
+    return hls.piece_name(f"{stem}.ts", piece.offset, piece.size_bytes)

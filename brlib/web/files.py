@@ -72,10 +72,10 @@ def making() -> Iterator[None]:
         _making.give_back(holder)
 
 
-def send(path: Path, content_type: str, *, size_bytes: int | None = None,
+def send(path: Path, content_type: str, *, start: int = 0, size_bytes: int | None = None,
          etag: str | None = None, name: str | None = None, small: bool = False) -> Response:
-    """The answer to a GET of a file. `size_bytes` for one that grows: what of it counts.
-    A `small` one takes none of the places for downloads.
+    """The answer to a GET of a file, or of so many bytes of it from `start` on: what stands
+    around them is as good as not there. A `small` one takes none of the places for downloads.
 
     Raises NotFound when it is gone, Unavailable when too many downloads run,
     RequestedRangeNotSatisfiable.
@@ -88,8 +88,9 @@ def send(path: Path, content_type: str, *, size_bytes: int | None = None,
         raise NotFound("The file is not there any more") from error
     try:
         # Of the file that was opened: another may have its name by now.
-        size = os.fstat(file.fileno()).st_size if size_bytes is None else size_bytes
-        response = _part_of(file, size, etag)
+        there = max(0, os.fstat(file.fileno()).st_size - start)
+        size = there if size_bytes is None else size_bytes
+        response = _part_of(file, start, size, etag)
     except BaseException:
         file.close()
         raise
@@ -97,23 +98,23 @@ def send(path: Path, content_type: str, *, size_bytes: int | None = None,
     return _dressed(response, content_type, etag, name)
 
 
-def _part_of(file: Download, size: int, etag: str | None) -> Response:
-    """The range that was asked for, or all of it."""
-    start, end, status = 0, size, 200
+def _part_of(file: Download, start: int, size: int, etag: str | None) -> Response:
+    """Of what begins at `start` the range that was asked for, or all of it."""
+    first, end, status = 0, size, 200
     wanted = _range()
     if wanted is not None and (etag is None or _same(etag)):
-        start, end = _bounds(wanted, size)
+        first, end = _bounds(wanted, size)
         status = 206
     response = Response(status=status, direct_passthrough=True)
     if request.method == "HEAD":
         file.close()
     else:
-        file.seek(start)
+        file.seek(start + first)
         # gunicorn gives what is wrapped so to sendfile, from where it stands.
         response.response = request.environ["wsgi.file_wrapper"](file)
-    response.content_length = end - start
+    response.content_length = end - first
     if status == 206:
-        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+        response.headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
     return response
 
 

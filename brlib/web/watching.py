@@ -65,4 +65,5 @@ def get_media(recording_id: str, name: str) -> Response:
     engine = service()
     with files.making():
         media = engine.viewing.media(engine.archive.get(recording_id), name)
-    return files.send(media.path, media.content_type, size_bytes=media.size_bytes)
+    return files.send(
+        media.path, media.content_type, start=media.start, size_bytes=media.size_bytes)
