@@ -194,6 +194,23 @@ def test_api_keys(store: Store, tmp_path: Path) -> None:
     assert full.encode() not in on_disk and full[3:].encode() not in on_disk
 
 
+def test_platform_ids_outlast_the_process(tmp_path: Path) -> None:
+    for _ in range(2):
+        store = open_store(tmp_path / "ids.sqlite3")
+        try:
+            store.kick_ids["somebody"] = 4711
+            store.kick_ids["gone"] = 1
+            del store.kick_ids["gone"]
+            assert dict(store.kick_ids) == {"somebody": 4711}
+        finally:
+            store.close()
+    store = open_store(tmp_path / "ids.sqlite3")
+    try:
+        assert dict(store.kick_ids) == {"somebody": 4711} and len(store.kick_ids) == 1
+    finally:
+        store.close()
+
+
 def test_eight_threads_write(store: Store) -> None:
     store.recordings.add(RECORDING)
     errors: list[Exception] = []

@@ -1,6 +1,6 @@
 """The platforms that can be watched, each a module of its own behind one contract."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 
 from .base import (
     Address, App, Checked, Logins, Offline, Opened, Platform, Profile,
@@ -38,11 +38,13 @@ class Nobody:
 
 def all_platforms(
     logins: Logins | None = None, runtimes: Callable[[], Sequence[str]] = tuple,
+    kick_ids: MutableMapping[str, int] | None = None,
 ) -> dict[str, Platform]:
     """Every platform by name, on one set of streamlink plugins. `runtimes` are those that
-    yt-dlp may run YouTube's JavaScript with, as `name:path`."""
+    yt-dlp may run YouTube's JavaScript with, as `name:path`; `kick_ids` keeps what Kick's
+    channels are called inside."""
     sessions, logins = Sessions(), logins or Nobody()
     found: tuple[Platform, ...] = (
-        Twitch(sessions, logins), YouTube(sessions, logins, runtimes), Kick(sessions, logins),
-        UrlPlatform(sessions))
+        Twitch(sessions, logins), YouTube(sessions, logins, runtimes),
+        Kick(sessions, logins, kick_ids), UrlPlatform(sessions))
     return {platform.name: platform for platform in found}

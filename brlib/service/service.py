@@ -112,7 +112,8 @@ class Service:
         now, store = self._settings_now, self.store
         self.tools = Tools(now)
         self.credentials = Credentials(now, store, self.bus)
-        self.platforms = all_platforms(self.credentials, self.tools.runtimes)
+        self.platforms = all_platforms(
+            self.credentials, self.tools.runtimes, store.kick_ids)
         self.images = Images(now, self.platforms, store.channels.get)
         self.viewing = Viewing(now)
         self.assembly = Assembly(now, store, self.bus)

@@ -12,6 +12,7 @@ from .api_keys import ApiKeys
 from .base import Database
 from .channels import Channels
 from .credentials import Credentials, LoginFlows
+from .platform_ids import PlatformIds
 from .recordings import Recordings
 from .rests import Rests
 from .users import Sessions, Users
@@ -28,6 +29,7 @@ class Store:
     credentials: Credentials
     login_flows: LoginFlows
     rests: Rests
+    kick_ids: PlatformIds
 
     def close(self) -> None:
         self.database.close()
@@ -39,4 +41,4 @@ def open_store(path: Path) -> Store:
     return Store(
         database, Channels(database), Recordings(database), ApiKeys(database), Users(database),
         Sessions(database), Credentials(database), LoginFlows(database),
-        Rests(database))
+        Rests(database), PlatformIds(database, "kick"))

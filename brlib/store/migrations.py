@@ -277,4 +277,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP TABLE api_keys",
         "ALTER TABLE numbered_keys RENAME TO api_keys",
     ),
+    (
+        """
+        CREATE TABLE platform_ids (
+            platform TEXT NOT NULL,
+            name TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            PRIMARY KEY (platform, name)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
