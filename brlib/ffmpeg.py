@@ -1,14 +1,17 @@
 """What to tell FFmpeg and how to read what it says; runs nothing.
 
-Called by `brlib.assembly`. Facts about FFmpeg are measured on 5.1.9.
+Called by `brlib.assembly`, and by `brlib.capture` and `brlib.platforms` for streams that are
+not plain HLS. Facts about FFmpeg are measured on 5.1.9.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import fmp4, mpegts
 from .models import Sums
 
 CONTAINERS = ("mp4", "mkv", "ts")
@@ -118,3 +121,117 @@ def count_args(ffprobe: str, path: Path, kind: str, part_container: str | None) 
         "-count_packets", "-select_streams", _COUNTED[kind],
         "-show_entries", "stream=nb_read_packets", *form, "-i", str(path),
     ]
+
+
+# What the capture's transport stream can hold so that every demuxer knows it again.
+_FITS_TS = frozenset(("h264", "hevc", "mpeg2video", "aac", "mp3", "ac3", "eac3"))
+_MAGIC = {b"FLV\x01": "flv", b"\x1a\x45\xdf\xa3": "matroska", b"OggS": "ogg"}
+_AUDIO_TYPES = {
+    "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/aac": "aac", "audio/aacp": "aac",
+    "audio/x-aac": "aac",
+}
+# Two inputs may be so far apart before FFmpeg writes what it has of one alone.
+INTERLEAVE_MAX_S = 40
+
+
+@dataclass(frozen=True)
+class LiveInput:
+    """A pipe that FFmpeg reads, and what comes through it. `offset_s` is the time of its
+    beginning where the bytes themselves have none (packed audio)."""
+
+    fd: int
+    head: bytes
+    form: str
+    offset_s: float = 0.0
+
+
+def source_format(head: bytes, content_type: str = "") -> str | None:
+    """The demuxer for media that begins like this; None when it is none that we know.
+
+    `content_type` serves for audio that is joined in the middle of a frame.
+    """
+    at = _behind_id3(head)
+    for offset in range(mpegts.TS_PACKET_BYTES):
+        if len(head) > offset + 2 * mpegts.TS_PACKET_BYTES and mpegts.looks_like_ts(
+                head[offset:offset + 3 * mpegts.TS_PACKET_BYTES]):
+            return "mpegts"
+    if fmp4.looks_like_mp4(head):
+        return "mov"
+    for magic, form in _MAGIC.items():
+        if head.startswith(magic):
+            return form
+    if head[at:at + 2] == b"\x0b\x77":
+        return "ac3"
+    if len(head) > at + 1 and head[at] == 0xFF:
+        if head[at + 1] & 0xF6 == 0xF0:
+            return "aac"
+        # Layer II or III of a version that there is (ISO/IEC 11172-3, 2.4.2.3).
+        if head[at + 1] & 0xE0 == 0xE0 and head[at + 1] >> 3 & 3 != 1 and head[at + 1] & 6:
+            return "mp3"
+    kind = content_type.partition(";")[0].strip().lower()
+    return None if head.lstrip()[:1] == b"<" else _AUDIO_TYPES.get(kind)
+
+
+def _behind_id3(head: bytes) -> int:
+    """Where the first frame stands behind ID3v2 tags (ID3v2.4, 3.1: four times seven bits)."""
+    at = 0
+    while head[at:at + 3] == b"ID3" and len(head) >= at + 10:
+        a, b, c, d = head[at + 6:at + 10]
+        at += 10 + (a << 21 | b << 14 | c << 7 | d)
+    return at
+
+
+def fits_ts(live: Sequence[LiveInput]) -> bool:
+    """Whether all that these inputs hold may go into a transport stream."""
+    return all(_codecs(one) <= _FITS_TS for one in live)
+
+
+def _codecs(live: LiveInput) -> set[str]:
+    """The codecs of an input as far as its first bytes tell."""
+    match live.form:
+        case "mov":
+            return {track.codec for track in fmp4.tracks(live.head)}
+        case "mpegts":
+            return {stream.codec for stream in mpegts.program(live.head)} & _FITS_TS
+        case "matroska" | "ogg":
+            return {"unknown"}
+        case "flv":
+            return {"h264", "aac"}
+        case form:
+            return {form}
+
+
+def live_args(ffmpeg: str, live: Sequence[LiveInput], timed: bool) -> list[str]:
+    """FFmpeg from pipes to its standard output, streams copied, as transport stream or, for
+    what does not fit there, as fragmented MP4.
+
+    `timed`: the source's own timestamps are kept, so that several inputs stay together and
+    the next FFmpeg goes on where this one was; without, resets are made continuous.
+    """
+    args = [ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "warning", "-nostats"]
+    maps: list[str] = []
+    for number, one in enumerate(live):
+        args += ["-protocol_whitelist", "pipe", "-thread_queue_size", "512"]
+        args += ["-itsoffset", f"{one.offset_s:.6f}"] if one.offset_s else []
+        args += ["-f", one.form, "-i", f"pipe:{one.fd}"]
+        maps += ["-map", f"{number}:v?", "-map", f"{number}:a?"]
+    args += (["-copyts"] if timed else []) + maps + ["-c", "copy"]
+    args += ["-max_muxing_queue_size", "4096", "-flush_packets", "1"]
+    args += ["-max_interleave_delta", str(INTERLEAVE_MAX_S * 1_000_000)]
+    if fits_ts(live):
+        return [*args, "-muxdelay", "0", "-muxpreload", "0", "-f", "mpegts", "pipe:1"]
+    return [*args, *_fragmented(live), "-f", "mp4", "pipe:1"]
+
+
+def _fragmented(live: Sequence[LiveInput]) -> list[str]:
+    """Options of the mp4 muxer: decode times as in the source (`frag_discont`, no edit list,
+    no shift to zero), a fragment at each keyframe and, where none comes, now and then."""
+    codecs: set[str] = set()
+    for one in live:
+        codecs |= _codecs(one)
+    options = ["-avoid_negative_ts", "make_non_negative", "-use_editlist", "0", "-movflags",
+               "+frag_keyframe+empty_moov+default_base_moof+frag_discont"]
+    if any(one.form in ("mpegts", "aac") for one in live) and "aac" in codecs:
+        options += ["-bsf:a", "aac_adtstoasc"]
+    seconds = 2 if all(one.form == "ogg" for one in live) else 10
+    return [*options, "-frag_duration", str(seconds * 1_000_000)]

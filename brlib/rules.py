@@ -11,24 +11,33 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from .errors import Trouble
 from .models import Channel, ChannelStatus, SkipReason
 
 CHECK_BACKOFF_MAX_S = 600.0
+NOT_FOUND_MAX_S = 3600.0
 OFFLINE_ANSWERS_APART_S = 30.0
 REOPEN_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 STALL_FLOOR_S = 10.0
 STALL_CEILING_S = 60.0
 
 
-def next_check_s(interval_s: float, failures: int, jitter: float) -> float:
+def next_check_s(
+    interval_s: float, failures: int, jitter: float, trouble: Trouble | None = None
+) -> float:
     """Seconds until the next live check.
 
     `jitter` is a number from 0 to 1 and spreads checks by a tenth either way;
-    each failed check in a row doubles the wait, up to ten minutes.
+    each failed check in a row doubles the wait, up to ten minutes. What passes only with
+    the broadcast or by a person's doing waits those at once, and a name that nobody has
+    up to an hour.
     """
+    limit_s = CHECK_BACKOFF_MAX_S
+    if failures and trouble in (Trouble.NOT_FOUND, Trouble.RESTRICTED):
+        interval_s, failures = max(interval_s, CHECK_BACKOFF_MAX_S), failures - 1
+        limit_s = NOT_FOUND_MAX_S if trouble is Trouble.NOT_FOUND else limit_s
     backed_off_s = interval_s * 2.0 ** min(failures, 10)
-    limit_s = max(interval_s, CHECK_BACKOFF_MAX_S)
-    return min(backed_off_s, limit_s) * (0.9 + 0.2 * jitter)
+    return min(backed_off_s, max(interval_s, limit_s)) * (0.9 + 0.2 * jitter)
 
 
 def reopen_after_s(attempt: int) -> float:

@@ -152,7 +152,9 @@ class Child:
     """A child process in its own session, output drained line by line by `pump-<name>`.
 
     Exit code, the last lines and each line as it comes (`on_line`, in the pump's thread)
-    are the owner's to judge. Raises OSError when the program cannot be started.
+    are the owner's to judge. `binary`: its standard output is the owner's to `read`, only
+    what it says on the other is drained. `pass_fds` stay open in the child under their
+    numbers. Raises OSError when the program cannot be started.
     """
 
     def __init__(
@@ -162,6 +164,8 @@ class Child:
         *,
         on_line: Callable[[str], None] | None = None,
         feed: bool = False,
+        binary: bool = False,
+        pass_fds: Sequence[int] = (),
         cwd: str | None = None,
         env: dict[str, str] | None = None,
     ) -> None:
@@ -172,9 +176,10 @@ class Child:
             argv,
             stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE if binary else subprocess.STDOUT,
             start_new_session=True,
             bufsize=0,
+            pass_fds=pass_fds,
             cwd=cwd,
             env=env,
         )
@@ -198,6 +203,12 @@ class Child:
             if self._process.stdin.closed:
                 raise BrokenPipeError(f"{self.name} gets no more input")
             view = view[self._process.stdin.write(view) or 0:]
+
+    def read(self, size_bytes: int) -> bytes:
+        """What a `binary` child has written, at most so much, as soon as there is something;
+        b"" at the end, which `kill` brings. What nobody reads stops the child, not us."""
+        assert self._process.stdout is not None
+        return self._process.stdout.read(size_bytes) or b""
 
     def end_input(self) -> None:
         if self._process.stdin is not None and not self._process.stdin.closed:
@@ -242,8 +253,9 @@ class Child:
             log.debug("%s ended by itself just now", self.name)
 
     def _drain(self) -> None:
-        assert self._process.stdout is not None
-        for raw in iter(self._process.stdout.readline, b""):
+        said = self._process.stderr or self._process.stdout
+        assert said is not None
+        for raw in iter(said.readline, b""):
             line = raw.decode("utf-8", "replace").rstrip()
             self.tail.append(line)
             if self._on_line is not None:
@@ -251,8 +263,10 @@ class Child:
 
     def _close_pipes(self) -> None:
         self.end_input()
-        if self._process.stdout is not None and self._pump.join(0):
-            self._process.stdout.close()
+        if self._pump.join(0):
+            for pipe in (self._process.stdout, self._process.stderr):
+                if pipe is not None:
+                    pipe.close()
 
 
 def run(name: str, argv: Sequence[str], deadline_s: float) -> tuple[int | None, str]:

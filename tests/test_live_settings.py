@@ -54,9 +54,9 @@ def test_a_raised_limit_lets_waiting_broadcasts_start(live: Engine) -> None:
         one = live.add(first.url)
         live.wait("recording_started", channel_id=one.id)
         two, three = live.add(second.url), live.add(third.url)
-        for channel in (two, three):
-            live.wait("channel_status", channel_id=channel.id, status="live",
-                      status_reason="concurrency")
+        waiting = {live.wait("channel_status", status="live", status_reason="concurrency")
+                   .data["channel_id"] for _ in (two, three)}
+        assert waiting == {two.id, three.id}
         live.service.configuration.change({"max_concurrent_recordings": 3})
         assert reloaded(live) == {
             "changed": ["max_concurrent_recordings"], "restart_required": []}

@@ -16,6 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from streamlink.stream.hls.hls import HLSStream
+
 from .. import fmp4
 from ..continuity import Listed, Position
 from ..ledger import Ledger
@@ -24,6 +26,7 @@ from ..playlist import End, Hole, Note, Segment
 from ..shape import Shape, alike, shape_of
 from ..tally import Tally, digest_of
 from .base import Missed, Source, Timeouts
+from .remux import RemuxSession, Way, ends_at
 from .session import Session, Start
 
 log = logging.getLogger(__name__)
@@ -50,7 +53,7 @@ class Capture:
 
     def __init__(
         self, name: str, ledger: Ledger, *, on_news: Callable[[], None],
-        timeouts: Timeouts = Timeouts(),
+        timeouts: Timeouts = Timeouts(), ffmpeg: Callable[[], str] = lambda: "ffmpeg",
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -58,6 +61,7 @@ class Capture:
         self._ledger = ledger
         self._on_news = on_news
         self._timeouts = timeouts
+        self._ffmpeg = ffmpeg
         self._clock = clock
         self._now = now
         self._lock = threading.Lock()
@@ -67,6 +71,7 @@ class Capture:
         self._timeline: Timeline | None = None
         self._missed_since_s = 0.0
         self._jumped = False
+        self._session: Session | RemuxSession | None = None
         if ledger.tally.part is not None:
             self._recall_part()
 
@@ -80,8 +85,11 @@ class Capture:
         """Go on with what a stopped or crashed daemon left. Raises CaptureDamaged, OSError."""
         return cls(name, Ledger.recover(directory), **options)
 
-    def open(self, stream: Any, cause: GapCause | None = None, at_edge: bool = False) -> Session:
-        """Read a stream on from where the capture stands.
+    def open(
+        self, stream: Any, cause: GapCause | None = None, at_edge: bool = False
+    ) -> Session | RemuxSession:
+        """Read a stream on from where the capture stands: plain HLS as it is, any other of
+        streamlink's through FFmpeg.
 
         `cause` names what is missing in between, if anything is; `at_edge` takes only what
         the origin offers from now on.
@@ -89,8 +97,15 @@ class Capture:
         with self._lock:
             tally = self._ledger.tally
             start = Start(self._position(tally), tally.epoch, cause, at_edge)
-        session = Session(self._name, self, start, self._timeouts, self._on_news)
+            plain = isinstance(stream, HLSStream)
+            way = Way(self._ffmpeg(), None if plain else self._media_end_s())
+        session: Session | RemuxSession
+        if plain:
+            session = Session(self._name, self, start, self._timeouts, self._on_news)
+        else:
+            session = RemuxSession(self._name, self, start, way, self._timeouts, self._on_news)
         session.open(stream)
+        self._session = session
         return session
 
     def note(self, key: str, value: str) -> None:
@@ -132,7 +147,11 @@ class Capture:
     def edge(self) -> str | None:
         """The newest segment taken, named as `Broadcast.edge` names it."""
         last = self._ledger.tally.last
-        return None if last is None else f"{last.num}:{last.path}"
+        if last is None:
+            return None
+        # Numbers of our own mean nothing to a check, which sees the source's.
+        own = self._session.edge if isinstance(self._session, RemuxSession) else None
+        return own or f"{last.num}:{last.path}"
 
     @property
     def idle_s(self) -> float:
@@ -152,6 +171,15 @@ class Capture:
         }
         return Position(tally.expected, recent, tally.end_date, self.idle_s, tally.mean_s,
                         fresh=True, committed=tally.last.num)
+
+    def _media_end_s(self) -> float | None:
+        """Where the last segment ends by its own timestamps."""
+        last, part = self._ledger.tally.last, self._ledger.tally.part
+        if last is None or part is None or last.file != part.file:
+            return None
+        with open(self._ledger.directory / part.file, "rb") as file:
+            init = file.read(part.init_bytes)
+        return ends_at(init + self._ledger.read_segment(last))
 
     # The session's side: `Committer`.
 

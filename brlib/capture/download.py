@@ -27,6 +27,8 @@ CHUNK_BYTES = 256 * 1024
 BODY_MAX_BYTES = 256 * 1024 * 1024
 # An origin may be away for days: waits stop doubling long before a float overflows.
 DOUBLINGS_MAX = 10
+# The origin does not have it (any more), or not for us.
+REFUSALS = (401, 403, 404, 410)
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,13 @@ def cause_of(error: BaseException) -> GapCause:
     answered = isinstance(reason, Bad) or (
         isinstance(reason, HTTPError) and reason.response is not None)
     return GapCause.SOURCE if answered else GapCause.NETWORK
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the origin answered, and for good."""
+    reason = getattr(error, "err", None) or error
+    response = reason.response if isinstance(reason, HTTPError) else None
+    return response is not None and response.status_code in REFUSALS
 
 
 def patient(

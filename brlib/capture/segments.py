@@ -269,7 +269,11 @@ class WorkerMixin:
         if judgement.meaning is Meaning.RENUMBERED:
             self.playlist_end = None
         self.sequence = judgement.start
+        durations = [(segment, segment.duration) for segment in playlist.segments]
         super().process_segments(playlist)  # type: ignore[misc]
+        for segment, duration_s in durations:
+            # Twitch's own worker makes those of ads 0: a gap has a length all the same.
+            segment.duration = duration_s
 
     def _fetch_digestible(self, segment: Any) -> bytes | None:
         """The plain bytes of a listed segment for comparison; None when they cannot be had."""

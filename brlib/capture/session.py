@@ -20,13 +20,16 @@ from ..continuity import Judgement, Listed, Meaning, Position, Proof, judge, pat
 from ..models import GapCause, SessionEnd
 from ..tally import RECENT_SEGMENTS, digest_of
 from .base import Committer, Missed, Source, Timeouts
-from .download import OriginHealth, cause_of
+from .download import OriginHealth, cause_of, is_refusal
 from .segments import open_reader
 
 log = logging.getLogger(__name__)
 
 WAITING_BYTES = 32 * 1024 * 1024
 RELOAD_FRESH_S = 15.0
+# A playlist that is refused so often in a row is gone: its address has expired, or the source
+# has left. Who opens the stream anew learns which.
+REFUSALS_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Session:
         self._deduplicate = False
         self._endlist = False
         self._disk_failed = False
+        self._refusals = 0
         self._reader: Any = None
 
     def open(self, stream: Any) -> None:
@@ -258,12 +262,17 @@ class Session:
     def reloaded(self, target_duration_s: float) -> None:
         self.target_duration_s = target_duration_s
         self.reload_begun_s = self._reloaded_s = self._clock()
+        self._refusals = 0
 
     def reload_failed(self, error: BaseException) -> None:
         """What is missing behind this was missed because of it."""
         self._cause = self._cause or cause_of(error)
         self.reload_begun_s = self._clock()
         log.info("%s: the playlist did not come (%s)", self._name, self._cause)
+        self._refusals = self._refusals + 1 if is_refusal(error) else 0
+        if self._refusals >= REFUSALS_MAX and not self._tickets:
+            self.error = self.error or error
+            self.close()
 
     def worker_done(self, error: BaseException | None) -> None:
         self.error = self.error or error

@@ -100,9 +100,10 @@ class Settings:
         "Time between live checks of Twitch; up to 100 channels are one request", "30s")
     youtube_interval: float = option(
         "recording", 180.0, duration(30, 86400),
-        "The same of YouTube, where each channel is a request", "180s")
+        "The same of YouTube: a request each, at most 15 a minute, so many take longer", "180s")
     kick_interval: float = option(
-        "recording", 60.0, duration(10, 86400), "The same of Kick", "60s")
+        "recording", 60.0, duration(10, 86400),
+        "The same of Kick; without an app at most 20 channels a minute", "60s")
     url_interval: float = option(
         "recording", 30.0, duration(1, 86400), "Time between live checks of an address", "30s")
     filename_template: str = option(

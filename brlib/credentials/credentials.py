@@ -45,7 +45,8 @@ REFUSAL_COUNTS_AFTER = timedelta(seconds=30)
 
 
 class Credentials:
-    """`session` makes the `requests` sessions; `clock` is for what platforms call a time,
+    """`on_updated` hears of a platform whose login is there, or another one. `session` makes
+    the `requests` sessions; `clock` is for what platforms call a time,
     `monotonic` for waiting."""
 
     def __init__(
@@ -53,12 +54,13 @@ class Credentials:
         clock: Callable[[], datetime] = utc_now,
         session: Callable[[], Session] = new_session,
         monotonic: Callable[[], float] = time.monotonic,
+        on_updated: Callable[[str], None] = lambda platform: None,
     ) -> None:
         exchange = Exchange(session)
         twitch, youtube, kick = Twitch(exchange), YouTube(exchange), Kick(exchange)
         providers: dict[str, Provider] = {"twitch": twitch, "youtube": youtube, "kick": kick}
         self._clock = clock
-        self._vault = Vault(settings, store, bus, clock, providers)
+        self._vault = Vault(settings, store, bus, clock, providers, on_updated)
         self._keeper = Keeper(self._vault, monotonic)
         self._flows = Flows(self._vault, store, {"twitch": twitch, "youtube": youtube},
                             {"kick": kick}, self._keeper.stored, monotonic)

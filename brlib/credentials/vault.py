@@ -32,12 +32,14 @@ class Vault:
     def __init__(
         self, settings: Callable[[], Settings], store: Store, bus: EventBus,
         clock: Callable[[], datetime], providers: Mapping[str, Provider],
+        on_updated: Callable[[str], None],
     ) -> None:
         self.store = store.credentials
         self.clock = clock
         self._settings = settings
         self._bus = bus
         self._providers = providers
+        self._on_updated = on_updated
 
     def provider(self, platform: str) -> Provider:
         """Raises PlatformNotFound."""
@@ -147,6 +149,7 @@ class Vault:
 
     def updated(self, platform: str, kind: str) -> None:
         self._bus.publish(UPDATED, {"platform": platform, "kind": kind})
+        self._on_updated(platform)
 
     def _announce(self, credential: Credential) -> None:
         if self.store.announce(credential.id):

@@ -22,7 +22,8 @@ class Address:
 
 @dataclass(frozen=True)
 class Opened:
-    """A stream that is ready to be read: a streamlink HLS stream, and which it is."""
+    """A stream that is ready to be read: one of streamlink's that `streams` calls recordable,
+    and which it is."""
 
     stream: Any
     quality: str

@@ -33,6 +33,7 @@ from .answers import (
 from .base import Address, Checked, Logins, Offline, Opened, Profile
 from .kick_api import IDS_MAX, KickApi
 from .sessions import BoundedAdapter, Sessions
+from .streams import opened
 
 SITE_URL = "https://kick.com"
 CHANNELS_URL = f"{SITE_URL}/api/v2/channels"
@@ -141,9 +142,7 @@ class Kick:
         name = choose(streams, channel.quality)
         if name is None:
             raise PlatformError("Kick's playlist lists no streams (yet)")
-        if not isinstance(streams[name], HLSStream):
-            raise PlatformError(f"The stream {name} is not plain HLS; that cannot be recorded yet")
-        return Opened(streams[name], "source" if name in ("live", "best") else name)
+        return opened(name, streams[name])
 
     def profile(self, channel: Channel) -> Profile:
         if self._api.usable:

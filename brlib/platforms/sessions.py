@@ -7,6 +7,7 @@ lru_cache; matching on a shared plugin set from two threads can raise.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -36,6 +37,10 @@ OPTIONS: dict[str, Any] = {
     "hls-live-restart": True,
     "hls-playlist-reload-attempts": 1,
     "hls-segment-stream-data": False,
+    # streamlink lists separate audio only where it finds an FFmpeg, for which it starts a
+    # process and leaves a thread behind. It is never let near one: any program will do.
+    "ffmpeg-ffmpeg": sys.executable,
+    "ffmpeg-no-validation": True,
 }
 
 

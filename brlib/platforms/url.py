@@ -1,37 +1,36 @@
-"""Platform `url`: the address of a playlist, or of any page that streamlink understands.
+"""Platform `url`: the address of a playlist, a manifest, a stream of media, or of any page
+that streamlink understands.
 
-An address is asked for a playlist first unless one of streamlink's site plugins knows it.
+An address is looked at unless one of streamlink's site plugins knows it.
 Owns one streamlink session (and plugin object) per channel.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from streamlink.session.session import Streamlink
-from requests import Response
 from streamlink.plugin import Plugin
-from streamlink.stream.hls.hls import HLSStream, MuxedHLSStream
-from streamlink.stream.hls.m3u8 import M3U8, M3U8Parser, parse_m3u8
-from urllib3.exceptions import HTTPError as Urllib3Error
+from streamlink.stream.dash.dash import DASHStream
+from streamlink.stream.dash.manifest import MPD
+from streamlink.stream.hls.hls import HLSStream
+from streamlink.stream.http import HTTPStream
 
 from .. import naming
 from ..continuity import path_hash, set_offsets
 from ..errors import Invalid, PlatformError, Problem
 from ..models import Broadcast, Channel
 from ..quality import choose
+from .bare import Bare, Media, host_only, look
 from .base import Address, Checked, Offline, Opened, Profile
 from .page import page_image
-from .sessions import WHOLE_MAX_BYTES, WHOLE_MAX_S, Sessions
+from .sessions import Sessions
+from .streams import opened
 
-CHUNK_BYTES = 64 * 1024
-SNIFFED_BYTES = 16
-GONE = (404, 410)
 # Plugins for bare media addresses, which we look at ourselves.
 _GENERIC = ("hls", "dash", "http")
 
@@ -75,7 +74,7 @@ class UrlPlatform:
         with kept.lock:
             if kept.plugin is not None:
                 return _live_page(kept.plugin)
-            return _live_playlist(kept.session, channel)
+            return _live(kept.session, channel)
 
     def check_many(self, channels: Sequence[Channel]) -> Mapping[str, Checked]:
         return {channel.id: self._checked(channel) for channel in channels}
@@ -98,14 +97,7 @@ class UrlPlatform:
         name = choose(streams, channel.quality)
         if name is None:
             return None
-        stream = streams[name]
-        if isinstance(stream, MuxedHLSStream):
-            raise PlatformError(
-                f"The stream {name} has its audio in a playlist of its own; "
-                "that cannot be recorded yet")
-        if not isinstance(stream, HLSStream):
-            raise PlatformError(f"The stream {name} is not HLS; that cannot be recorded yet")
-        return Opened(stream, "source" if name in ("live", "best") else name)
+        return opened(name, streams[name])
 
     def profile(self, channel: Channel) -> Profile:
         """A page shows an image of itself to those who link to it; a playlist has none."""
@@ -142,87 +134,55 @@ class UrlPlatform:
             return kept
 
 
-def _live_playlist(session: Streamlink, channel: Channel) -> Broadcast | None:
-    playlist = _load(session, channel.url)
-    if playlist is not None and playlist.is_master:
+def _live(session: Streamlink, channel: Channel) -> Broadcast | None:
+    found = look(session, channel.url)
+    if isinstance(found, Media):
+        return Broadcast()
+    if isinstance(found, MPD):
+        return Broadcast() if found.type == "dynamic" else None
+    if found is not None and found.is_master:
         # The variant that would be recorded: its newest segment is compared with ours.
         variants: dict[str, str] = {}
-        for one in playlist.playlists:
+        for one in found.playlists:
             if not one.is_iframe:
                 variants.setdefault(one.get_name(key="name") or "live", one.uri)
         name = choose(variants, channel.quality)
         if name is None:
             raise PlatformError("The playlist lists neither segments nor streams")
-        playlist = _load(session, variants[name])
-    if playlist is None or playlist.is_endlist:
+        found = look(session, variants[name])
+    return _live_playlist(found)
+
+
+def _live_playlist(found: Bare | None) -> Broadcast | None:
+    if isinstance(found, (Media, MPD)):
+        raise PlatformError("The playlist lists what is no playlist")
+    if found is None or found.is_endlist:
         return None
-    if not playlist.segments:
+    if not found.segments:
         raise PlatformError("The playlist has no segments: nothing to record (yet)")
-    newest = playlist.segments[-1]
-    set_offsets(playlist.segments)
+    newest = found.segments[-1]
+    set_offsets(found.segments)
     offset = newest.byterange.offset if newest.byterange else None
     return Broadcast(edge=f"{newest.num}:{path_hash(newest.uri, offset)}")
 
 
-def _load(session: Streamlink, url: str) -> M3U8[Any, Any] | None:
-    """The playlist at an address; None when the origin says that it is not there."""
-    try:
-        answer = session.http.get(
-            url, exception=PlatformError, raise_for_status=False, stream=True)
-    except PlatformError as error:
-        raise PlatformError(_host_only(f"{_why(error)}", url)) from error
-    with answer:
-        if answer.status_code in GONE:
-            return None
-        if not answer.ok:
-            raise PlatformError(f"The address answers HTTP {answer.status_code}")
-        data = _read(answer, url)
-    text = data.decode("utf-8", "replace").lstrip("\ufeff")
-    if not text.startswith("#EXTM3U"):
-        kind = answer.headers.get("Content-Type", "").partition(";")[0] or "something"
-        what = "HTML" if "html" in kind or text.lstrip()[:1] == "<" else kind
-        raise PlatformError(
-            f"The address answers {what}, not a live stream: give the address of an .m3u8 "
-            "playlist or of a page that streamlink knows")
-    try:
-        playlist: M3U8[Any, Any] = parse_m3u8(text, base_uri=answer.url, parser=M3U8Parser)
-    except Exception as error:
-        # Its parser raises whatever a hostile number makes Python raise.
-        raise PlatformError(f"The playlist cannot be read: {error}") from error
-    return playlist
-
-
-def _read(answer: Response, url: str) -> bytes:
-    """The body, as far as it can be a playlist: a media file or a radio stream at this
-    address ends at its first bytes. Raises PlatformError."""
-    data, deadline_s = b"", time.monotonic() + WHOLE_MAX_S
-    try:
-        while chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True):
-            data += chunk
-            if len(data) >= SNIFFED_BYTES and not _begins_like_a_playlist(data):
-                break
-            if len(data) > WHOLE_MAX_BYTES or time.monotonic() > deadline_s:
-                raise PlatformError(f"{urlsplit(url).hostname} gives a playlist without end")
-    except (OSError, Urllib3Error) as error:
-        raise PlatformError(f"{urlsplit(url).hostname} broke off its answer: {error}") from error
-    return data
-
-
-def _begins_like_a_playlist(data: bytes) -> bool:
-    return data.removeprefix(b"\xef\xbb\xbf").startswith(b"#EXTM3U")
-
-
 def _variants(session: Streamlink, url: str) -> Streams:
     """Streams by name; a bare media playlist is the stream `live`; {} when it is not there."""
-    playlist = _load(session, url)
-    if playlist is None:
+    found = look(session, url)
+    if found is None:
         return {}
-    if not playlist.is_master:
-        return {"live": HLSStream(session, url)}
+    if isinstance(found, Media):
+        return {"live": HTTPStream(session, url)}
     try:
-        return dict(HLSStream.parse_variant_playlist(session, url))
+        if isinstance(found, MPD):
+            dynamic = found.type == "dynamic"
+            return dict(DASHStream.parse_manifest(session, url)) if dynamic else {}
+        if found.is_master:
+            return dict(HLSStream.parse_variant_playlist(session, url))
     except Exception as error:
-        raise PlatformError(_host_only(f"The playlist cannot be read: {error}", url)) from error
+        # Parsers raise whatever a hostile number makes Python raise.
+        raise PlatformError(host_only(f"The playlist cannot be read: {error}", url)) from error
+    return {"live": HLSStream(session, url)}
 
 
 def _streams(plugin: Plugin) -> Streams:
@@ -238,15 +198,3 @@ def _live_page(plugin: Plugin) -> Broadcast | None:
         return None
     return Broadcast(
         id=plugin.get_id(), title=plugin.get_title(), category=plugin.get_category())
-
-
-def _why(error: PlatformError) -> str:
-    """The reason behind streamlink's `Unable to open URL: … (reason)`."""
-    cause = getattr(error, "err", None)
-    name = type(cause).__name__ if cause is not None else "an error"
-    return f"The address cannot be reached ({name})"
-
-
-def _host_only(message: str, url: str) -> str:
-    """A message without the address, whose path and query may hold tokens."""
-    return message.replace(url, urlsplit(url).hostname or "")

@@ -30,6 +30,7 @@ from . import youtube_page
 from .answers import ask, hosts_only, refused
 from .base import Address, Checked, Logins, Offline, Opened, Profile
 from .sessions import Sessions
+from .streams import opened
 from .youtube_api import YouTubeApi
 from .ytdlp import Found, YtDlp
 
@@ -119,11 +120,7 @@ class YouTube:
         name = choose(streams, channel.quality)
         if name is None:
             raise PlatformError("YouTube's playlist lists no streams (yet)")
-        if not isinstance(streams[name], HLSStream):
-            raise PlatformError(
-                f"The stream {name} has its audio in a playlist of its own; "
-                "that cannot be recorded yet")
-        return Opened(streams[name], "source" if name in ("live", "best") else name)
+        return opened(name, streams[name])
 
     def profile(self, channel: Channel) -> Profile:
         return youtube_page.profile(self._page(channel.url))

@@ -156,7 +156,8 @@ class YtDlp:
 
 def _environment() -> dict[str, str]:
     """Ours; the certificates that requests is told to trust hold for yt-dlp, too."""
-    environment = dict(os.environ)
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("BR_")}  # our own secrets
     if bundle := environment.get("REQUESTS_CA_BUNDLE"):
         environment.setdefault("SSL_CERT_FILE", bundle)
     return environment

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from ..errors import CaptureDamaged, Conflict, PlatformError
+from ..errors import CaptureDamaged, Conflict, PlatformError, Trouble
 from ..models import (
     Activity, Broadcast, Channel, EndReason, Gap, GapCause, Recording, RecordingStatus,
     SessionEnd, Sums, utc_now,
@@ -45,6 +45,7 @@ class ActiveRecording:
         self.recording = recording
         self.begun = threading.Event()
         self.finished = threading.Event()
+        self.settled = threading.Event()  # one of the two
         self._outside = outside
         self._platform = outside.platforms[channel.platform]
         self._clock = clock
@@ -64,8 +65,10 @@ class ActiveRecording:
         self._made_s = self._open_at_s = self._row_s = clock()
         self._announced_segments = recording.sums.segments
         self._last_error: str | None = None
+        self._trouble = Trouble.ERROR
         if begun:
             self.begun.set()
+            self.settled.set()
 
     # Commands, from any thread.
 
@@ -155,6 +158,7 @@ class ActiveRecording:
         finally:
             self._reception.close()
             self.finished.set()
+            self.settled.set()
 
     def _rest(self, wait_s: float) -> None:
         self._wake.wait(wait_s)
@@ -195,13 +199,15 @@ class ActiveRecording:
         try:
             opened = self._platform.open(self.channel)
             if opened is None:
+                # What is missing until the streamer is back nobody could have had.
+                self._reception.close(GapCause.OFFLINE)
                 self._judge(self._doubt.heard(
                     None, self._reception.edge, self._reception.idle_s))
                 self._open_at_s = self._clock() + reopen_after_s(3)
                 return 0.0
             self._reception.open(opened.stream, anew=not self.begun.is_set())
         except PlatformError as error:
-            return self._failed(str(error))
+            return self._failed(str(error), trouble=error.trouble)
         except CaptureDamaged as error:
             log.error("%s: %s", self.recording.id, error)
             self._end = EndReason.STALLED
@@ -213,9 +219,12 @@ class ActiveRecording:
             self.recording = replace(self.recording, quality=opened.quality)
         return TICK_S
 
-    def _failed(self, message: str, wait_s: float | None = None) -> float:
+    def _failed(
+        self, message: str, wait_s: float | None = None, trouble: Trouble = Trouble.ERROR
+    ) -> float:
         """The stream could not be opened: try again later, for ever once it has begun."""
         self._note_trouble(message)
+        self._trouble = trouble
         self._attempt += 1
         if not self.begun.is_set() and self._attempt >= OPEN_TRIES_AT_START:
             self._end = EndReason.STALLED
@@ -271,6 +280,7 @@ class ActiveRecording:
         self.recording = replace(self.recording, started_at=self._now(), sums=sums)
         self._outside.store.recordings.add(self.recording)
         self.begun.set()
+        self.settled.set()
         if self._reception.capture is not None:
             for key in ("title", "category", "quality"):
                 if value := getattr(self.recording, key):
@@ -317,7 +327,8 @@ class ActiveRecording:
             with self._lock:
                 self._change(sums=self.sums)
         elif self._end is not None:
-            self._outside.on_over(Over(self.channel.id, None, error=self._last_error))
+            self._outside.on_over(Over(
+                self.channel.id, None, error=self._last_error, trouble=self._trouble))
 
     def _finish(self, reason: EndReason) -> None:
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..config import Settings
+from ..errors import Trouble
 from ..events import EventBus
 from ..models import Channel, EndReason, Gap, GapCause, Recording, SessionEnd, Sums
 from ..platforms import Platform
@@ -72,13 +73,15 @@ class Captures(Protocol):
 class Over:
     """How a recording ended, for whoever watches its channel.
 
-    `reason` is None when nothing was ever captured; `error` says why.
+    `reason` is None when nothing was ever captured; `error` and `trouble` say why, `error`
+    is None when the broadcast was not there (any more).
     """
 
     channel_id: str
     reason: EndReason | None
     edge: str | None = None
     error: str | None = None
+    trouble: Trouble = Trouble.ERROR
 
 
 @dataclass(frozen=True)

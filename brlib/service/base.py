@@ -38,9 +38,12 @@ class CaptureMaker:
     """Gives the recorder its captures, with this daemon's patience."""
 
     timeouts: Timeouts
+    ffmpeg: Callable[[], str]
 
     def create(self, name: str, directory: Path, on_news: Callable[[], None]) -> Capture:
-        return Capture.create(name, directory, on_news=on_news, timeouts=self.timeouts)
+        return Capture.create(
+            name, directory, on_news=on_news, timeouts=self.timeouts, ffmpeg=self.ffmpeg)
 
     def recover(self, name: str, directory: Path, on_news: Callable[[], None]) -> Capture:
-        return Capture.recover(name, directory, on_news=on_news, timeouts=self.timeouts)
+        return Capture.recover(
+            name, directory, on_news=on_news, timeouts=self.timeouts, ffmpeg=self.ffmpeg)

@@ -111,7 +111,8 @@ class Service:
     def _wire(self) -> None:
         now, store = self._settings_now, self.store
         self.tools = Tools(now)
-        self.credentials = Credentials(now, store, self.bus)
+        self.credentials = Credentials(
+            now, store, self.bus, on_updated=lambda platform: self.supervisor.retry(platform))
         self.platforms = all_platforms(
             self.credentials, self.tools.runtimes, store.kick_ids)
         self.images = Images(now, self.platforms, store.channels.get)
@@ -119,7 +120,7 @@ class Service:
         self.assembly = Assembly(now, store, self.bus)
         self.recorder = Recorder(Outside(
             settings=now, store=store, bus=self.bus, platforms=self.platforms,
-            captures=CaptureMaker(self._timeouts),
+            captures=CaptureMaker(self._timeouts, lambda: now().ffmpeg_path),
             on_begun=self.assembly.begin,
             on_ended=lambda recording: self.archive.ended(recording),
             on_over=self._over,
@@ -172,7 +173,8 @@ class Service:
         self.watchlist.hurry()
 
     def _over(self, over: Over) -> None:
-        self.supervisor.over(over.channel_id, over.reason, over.edge, over.error)
+        self.supervisor.over(
+            over.channel_id, over.reason, over.edge, over.error, over.trouble)
 
     def _end(self, name: str, join: Callable[[float], bool]) -> None:
         if not join(max(0.2, self._stop_by_s - time.monotonic())):
@@ -208,9 +210,10 @@ class Service:
 
     def problems(self) -> tuple[list[str], bool]:
         """What is wrong, and whether recording is impossible because of it."""
-        return health.problems(
+        found, fatal = health.problems(
             self.storage, self.tools, [*self._workers, self.credentials.worker],
             self.stopping.is_set())
+        return found + ([] if self.stopping.is_set() else self.supervisor.problems()), fatal
 
     def storage_info(self) -> dict[str, Any]:
         """The storage object of the API."""

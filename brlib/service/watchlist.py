@@ -106,7 +106,7 @@ class Watchlist:
         channel = self.supervisor.check(channel_id)
         active = self.recorder.find_by_channel(channel_id)
         if active is not None:
-            active.begun.wait(CHECK_BEGINS_MAX_S)
+            active.settled.wait(CHECK_BEGINS_MAX_S)
         return channel
 
     def stop_recording(self, channel_id: str) -> Channel:

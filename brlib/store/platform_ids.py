@@ -15,33 +15,40 @@ class PlatformIds(MutableMapping[str, int]):
         self._database = database
         self._platform = platform
         self._lock = threading.Lock()
-        self._ids: dict[str, int] = {
-            row["name"]: row["number"] for row in database.rows(
-                "SELECT name, number FROM platform_ids WHERE platform = ?", (platform,))}
+        self._read: dict[str, int] | None = None
+
+    def _ids(self) -> dict[str, int]:
+        """Under the lock."""
+        if self._read is None:
+            self._read = {row["name"]: row["number"] for row in self._database.rows(
+                "SELECT name, number FROM platform_ids WHERE platform = ?", (self._platform,))}
+        return self._read
 
     def __getitem__(self, name: str) -> int:
         with self._lock:
-            return self._ids[name]
+            return self._ids()[name]
 
     def __setitem__(self, name: str, number: int) -> None:
         with self._lock:
-            if self._ids.get(name) == number:
+            if self._ids().get(name) == number:
                 return
-            self._ids[name] = number
-        with self._database.write(durable=False) as db:
-            db.execute("INSERT OR REPLACE INTO platform_ids VALUES (?, ?, ?)",
-                       (self._platform, name, number))
+            with self._database.write(durable=False) as db:
+                db.execute("INSERT OR REPLACE INTO platform_ids VALUES (?, ?, ?)",
+                           (self._platform, name, number))
+            self._ids()[name] = number
 
     def __delitem__(self, name: str) -> None:
         with self._lock:
-            del self._ids[name]
-        with self._database.write(durable=False) as db:
-            db.execute("DELETE FROM platform_ids WHERE platform = ? AND name = ?",
-                       (self._platform, name))
+            self._ids()[name]
+            with self._database.write(durable=False) as db:
+                db.execute("DELETE FROM platform_ids WHERE platform = ? AND name = ?",
+                           (self._platform, name))
+            del self._ids()[name]
 
     def __iter__(self) -> Iterator[str]:
         with self._lock:
-            return iter(list(self._ids))
+            return iter(list(self._ids()))
 
     def __len__(self) -> int:
-        return len(self._ids)
+        with self._lock:
+            return len(self._ids())

@@ -1,4 +1,8 @@
-"""The `platform_rests` table: until when a platform wants to be left alone."""
+"""The `platform_rests` table: until when a platform wants to be left alone.
+
+By the wall clock: it is for the next process, whose monotonic clock is another. Used by the
+supervisor's rota.
+"""
 
 from __future__ import annotations
 

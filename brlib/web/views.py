@@ -43,6 +43,7 @@ def channel(
         "title": live.title if live else None,
         "category": live.category if live else None,
         "viewers": live.viewers if live else None,
+        "thumbnail_url": live.thumbnail_url if live else None,
         "live_since": iso(subject.live_since),
         "recording_id": recording_id,
         "status_reason": str(reason) if reason else None,

@@ -18,11 +18,17 @@ CA = Path(__file__).parent / "ca"
 AUTHORITY = CA / "ca.pem"
 
 
+class _Once(Exchange):
+    lasting = False
+
+
 class _Exchange(Exchange):
     """With the client as its proxy: requests by whole address, and tunnels."""
 
-    def __init__(self, standin: StandIn, link: Link, tls: ssl.SSLContext) -> None:
-        self._tls = tls
+    def __init__(
+        self, standin: StandIn, link: Link, tls: ssl.SSLContext, inner: type[Exchange]
+    ) -> None:
+        self._tls, self._inner, self.lasting = tls, inner, inner.lasting
         super().__init__(standin, link)
 
     def do_CONNECT(self) -> None:
@@ -41,14 +47,16 @@ class _Exchange(Exchange):
                 # Our certificate was refused: it is not for this name, or not trusted.
                 self.standin.surprise(Request.of(self.command, f"https://{name}", {}))
             raise
-        Exchange(self.standin, self.link, f"https://{name}")
+        self._inner(self.standin, self.link, f"https://{name}")
 
 
 class Proxy:
-    """A `StandIn` on a port; use it as a context manager."""
+    """A `StandIn` on a port; use it as a context manager. Without `lasting` connections no
+    thread is left of a request that was answered."""
 
-    def __init__(self, standin: StandIn) -> None:
+    def __init__(self, standin: StandIn, lasting: bool = True) -> None:
         self._standin = standin
+        self._inner = Exchange if lasting else _Once
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(CA / "server.pem", CA / "server.key")
         self._tls.set_alpn_protocols(["http/1.1"])
@@ -73,7 +81,7 @@ class Proxy:
             self._web = None
 
     def _serve(self, link: Link) -> None:
-        _Exchange(self._standin, link, self._tls)
+        _Exchange(self._standin, link, self._tls, self._inner)
 
     @property
     def url(self) -> str:

@@ -12,6 +12,8 @@ import itertools
 import json
 import re
 import threading
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,6 +53,8 @@ class TwitchHost:
         self.users_by_token: dict[str, tuple[str, str]] = {}
         self.auth_tokens: dict[str, set[str]] = {}
         self.app_token_life_s = 5_000_000
+        # How long an address of a playlist is good, once this is set.
+        self.address_life_s: float | None = None
         # Raised by `expire_addresses`: older addresses of playlists are answered 403.
         self._epoch = 0
 
@@ -67,14 +71,18 @@ class TwitchHost:
             return user
 
     def go_live(self, login: str, title: str | None = "A title",
-                category: str | None = "Chess", viewers: int | None = 12, **more: Any) -> Live:
-        """A new broadcast with an id of its own, and three segments where it is no Origin's."""
+                category: str | None = "Chess", viewers: int | None = 12,
+                media: Sequence[bytes] | None = None, **more: Any) -> Live:
+        """A new broadcast with an id of its own, and three segments where it is no Origin's;
+        or those of `media`, each of half a second."""
         with self._lock:
             user = self.users.get(login) or self.add(login)
             variants = ORIGIN_VARIANTS if more.get("origin") else VARIANTS
             user.live = Live(str(next(self._ids)), title, category, viewers, datetime.now(UTC),
                              **{"variants": variants, **more})
-            for number in range(3):
+            for body in media or ():
+                self.publish(login, body, 0.5)
+            for number in range(3 if media is None else 0):
                 self.publish(login, b"segment %d of %s" % (number, user.live.id.encode()))
             return user.live
 
@@ -86,9 +94,11 @@ class TwitchHost:
         """The streamer's line fails: offline, until `come_back`."""
         self.go_offline(login)
 
-    def come_back(self, login: str, title: str | None = "A title") -> Live:
+    def come_back(
+        self, login: str, title: str | None = "A title", media: Sequence[bytes] | None = None
+    ) -> Live:
         """After a drop Twitch counts it as another stream, with another id."""
-        return self.go_live(login, title)
+        return self.go_live(login, title, media=media)
 
     def publish(self, login: str, body: bytes, duration_s: float = 2.0, ad: bool = False) -> int:
         """Add a segment to every variant; its media sequence number."""
@@ -222,13 +232,16 @@ class TwitchHost:
             return None
         user = self.users.get(found[1])
         live = user.live if user else None
-        if live is None or request.query.get("sig") != f"sig-{found[1]}-{live.id}":
+        # Once it has ended the site calls it live for a while yet, usher does not.
+        if live is None or live.ended or (
+                request.query.get("sig") != f"sig-{found[1]}-{live.id}"):
             return usher_error(404, "twirp error not_found: transcode does not exist",
                                "transcode_does_not_exist")
         token = json.loads(request.query["token"])
         if live.subscribers_only and not token["subscriber"]:
             return usher_error(403, "Content Restricted", "unauthorized_entitlements")
-        return Reply(200, master(live, found[1], self._epoch, token["chansub"][
+        epoch = self._epoch if self.address_life_s is None else round(time.monotonic() * 1000)
+        return Reply(200, master(live, found[1], epoch, token["chansub"][
             "restricted_bitrates"]), LIST_TYPE)
 
     def _media(self, request: Request) -> Reply | None:
@@ -243,9 +256,14 @@ class TwitchHost:
         if kind == "ts":
             bodies = [one.body for one in live.pieces if str(one.num) == name]
             return Reply(200, bodies[0], "video/mp2t") if bodies else Reply(404)
-        if int(epoch) != self._epoch:
+        if self._expired(int(epoch)):
             return Reply(403)
         return Reply(live.broken.get(name, 200), playlist(live), LIST_TYPE)
+
+    def _expired(self, epoch: int) -> bool:
+        if self.address_life_s is None:
+            return epoch != self._epoch
+        return time.monotonic() - epoch / 1000 > self.address_life_s
 
 
 def _helix_stream(user: User, live: Live) -> dict[str, Any]:

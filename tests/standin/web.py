@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from socketserver import BaseServer
 from typing import cast
@@ -97,8 +97,10 @@ class Link:
 
 class Exchange(BaseHTTPRequestHandler):
     """Requests and answers on one connection. `base` is the address of the host that a
-    tunnel leads to; without one the request line or `Host` names it."""
+    tunnel leads to; without one the request line or `Host` names it. `lasting`: the
+    connection stays for more requests."""
 
+    lasting = True
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     timeout = IDLE_MAX_S
@@ -114,6 +116,9 @@ class Exchange(BaseHTTPRequestHandler):
         if isinstance(answer, Forward) and request is not None:
             answer = fetch(answer.port, request, self.link.gone)
         if isinstance(answer, Reply):
+            if not self.lasting:
+                self.close_connection = True
+                answer = replace(answer, headers={**answer.headers, "Connection": "close"})
             self.wfile.write(wire(answer, self.command))
             return
         self.close_connection = True

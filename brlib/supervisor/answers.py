@@ -1,0 +1,252 @@
+"""What a platform's answer for a channel changes: here, in the store, and whether it is recorded.
+
+A failed check never means offline; what a channel shows changes only by healthy answers.
+Given answers by the checks, ends by the recorder; tells of `channel_error`.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from ..config import Settings
+from ..errors import ChannelNotFound, PlatformError, RecorderError, Trouble
+from ..events import EventBus, about_channel
+from ..models import Broadcast, Channel, EndReason, SkipReason
+from ..pacing import ASKED_MAX_S
+from ..platforms import Checked, Offline, Platform
+from ..rules import Slots, next_check_s, why_not_record
+from ..store import Store
+from .base import Clocks, Commands, Heard, Refused, Watch, Watches
+
+log = logging.getLogger(__name__)
+
+# What is being recorded is asked for only because its title may change. Where a request asks
+# for many it rides along with the others.
+RECORDED_EVERY_S = 60.0
+# When a channel was checked last is known here; the store, often on an SD card, hears of it
+# with other changes and now and then.
+KEPT_EVERY_S = 3600.0
+# A live broadcast that could not be opened is asked for again by then.
+REOPEN_S = 30.0
+
+
+class Answers:
+    def __init__(
+        self, settings: Callable[[], Settings], store: Store, bus: EventBus,
+        platforms: Mapping[str, Platform], commands: Commands, watches: Watches, clocks: Clocks,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._bus = bus
+        self._platforms = platforms
+        self._commands = commands
+        self._watches = watches
+        self._clock = clocks.clock
+        self._jitter = clocks.jitter
+
+    def take(self, channel_id: str, answer: Checked, heard: Heard) -> bool:
+        """A platform's answer for one channel; False when nothing can look different after it.
+        Raises ChannelNotFound, sqlite3.Error."""
+        watch = self._watches.get(channel_id)
+        with watch.lock:
+            if heard.asked_s < watch.heard_s:
+                # Something later is known: another answer, or that a recording is over.
+                return False
+            watch.heard_s, watch.checked_at = heard.asked_s, heard.at
+            if self._changes_nothing(watch, answer):
+                self._again(watch, heard)
+                return False
+            watch.quiet = False
+            channel = self._store.channels.get(channel_id)
+            capturing = self._commands.capturing(channel_id)
+            if isinstance(answer, PlatformError):
+                self._note_failure(channel, watch, answer, heard)
+            elif capturing is not None:
+                self._note_metadata(channel, watch, answer, heard)
+            else:
+                self._note_answer(channel, watch, answer, heard)
+        return True
+
+    def _changes_nothing(self, watch: Watch, answer: Checked) -> bool:
+        """Nearly every answer: offline, as before."""
+        return (watch.quiet and isinstance(answer, Offline) and answer.upcoming_at is None
+                and self._clock() - watch.kept_s < KEPT_EVERY_S)
+
+    def _again(self, watch: Watch, heard: Heard) -> None:
+        watch.due_s = self._clock() + next_check_s(
+            self._interval_s(heard.platform), watch.failures, heard.jitter, watch.trouble)
+
+    def _keep(
+        self, channel: Channel, watch: Watch, durable: bool = False, **values: Any
+    ) -> Channel:
+        """Write what is new, and when the channel was checked along with it."""
+        changes = {key: value for key, value in values.items() if getattr(channel, key) != value}
+        if not changes and self._clock() - watch.kept_s < KEPT_EVERY_S:
+            return channel
+        watch.kept_s = self._clock()
+        return self._store.channels.change(
+            channel.id, durable=durable, last_checked_at=self.last_checked(channel), **changes)
+
+    def _note_failure(
+        self, channel: Channel, watch: Watch, error: PlatformError, heard: Heard
+    ) -> None:
+        """A check that failed. Where the whole platform did, its rest says when it is asked
+        again, and nobody is made to wait longer than that."""
+        watch.failures += heard.own
+        watch.trouble = error.trouble
+        self._again(watch, heard)
+        if error.retry_after_s is not None and heard.own:
+            watch.due_s = max(
+                watch.due_s, self._clock() + min(error.retry_after_s, ASKED_MAX_S))
+        self._tell_error(channel, watch, str(error), error.trouble, heard.own)
+
+    def _tell_error(
+        self, channel: Channel, watch: Watch, message: str, trouble: Trouble, own: bool = True
+    ) -> None:
+        """One `channel_error` per incident, which ends with a healthy answer. The store knows
+        of it, so that a restart begins no new one."""
+        if channel.last_error != message:
+            # Of a whole platform's failure the rota speaks, once.
+            level = logging.WARNING if channel.last_error is None else logging.INFO
+            log.log(level if own else logging.DEBUG, "%s: %s", channel.display_name, message)
+        self._keep(channel, watch, last_error=message)
+        if channel.last_error is None:
+            self._bus.publish("channel_error", {
+                **about_channel(channel), "error": message, "reason": trouble.value})
+
+    def _note_metadata(
+        self, channel: Channel, watch: Watch, answer: Broadcast | Offline, heard: Heard
+    ) -> None:
+        """The channel is being recorded: whether that is over is the recording's to say."""
+        watch.failures, watch.trouble = 0, None
+        self._again(watch, heard)
+        if self._platforms[channel.platform].batch_size == 1:
+            watch.due_s = max(watch.due_s, self._clock() + RECORDED_EVERY_S)
+        live = watch.live
+        if isinstance(answer, Broadcast):
+            # Another id is the same recording all the same; a stop is meant for that one, too.
+            known = live or Broadcast(channel.broadcast_id, started_at=channel.live_since)
+            live = watch.live = replace(
+                answer, id=answer.id or known.id, started_at=known.started_at)
+            self._commands.note(channel.id, live)
+        self._keep(channel, watch, last_error=watch.refused.message if watch.refused else None,
+                   broadcast_id=live.id if live else channel.broadcast_id)
+
+    def _note_answer(
+        self, channel: Channel, watch: Watch, answer: Broadcast | Offline, heard: Heard
+    ) -> None:
+        watch.failures, watch.trouble, watch.skip = 0, None, None
+        self._again(watch, heard)
+        if isinstance(answer, Broadcast) and answer.edge and answer.edge == channel.ended_edge:
+            answer = Offline()
+        if isinstance(answer, Broadcast):
+            watch.upcoming = False
+            self._note_live(channel, watch, answer, heard)
+            return
+        watch.upcoming = answer.upcoming_at is not None
+        if answer.upcoming_at is not None:
+            left_s = (answer.upcoming_at - heard.at).total_seconds()
+            if left_s > 0:
+                watch.due_s = min(watch.due_s, self._clock() + left_s)
+        watch.live = watch.refused = None
+        self._keep(channel, watch, broadcast_id=None, live_since=None, stopped_broadcast_id=None,
+                   last_error=None)
+        watch.quiet = not watch.upcoming
+
+    def _note_live(
+        self, channel: Channel, watch: Watch, broadcast: Broadcast, heard: Heard
+    ) -> None:
+        """A broadcast without an id of its own gets one that lasts until the platform says
+        offline."""
+        broadcast_id = broadcast.id or channel.broadcast_id or "live-" + secrets.token_hex(6)
+        another = broadcast_id != channel.broadcast_id
+        if watch.refused is not None and watch.refused.broadcast_id != broadcast_id:
+            watch.refused = None
+        watch.live = replace(broadcast, id=broadcast_id)
+        since = None if another else channel.live_since
+        channel = self._keep(
+            channel, watch, durable=another, broadcast_id=broadcast_id, ended_edge=None,
+            live_since=since or broadcast.started_at or heard.at,
+            last_error=watch.refused.message if watch.refused else None)
+        if channel.enabled and not channel.paused:
+            self._record(channel, watch, watch.live, heard.pressed)
+
+    def _record(
+        self, channel: Channel, watch: Watch, broadcast: Broadcast, pressed: bool
+    ) -> None:
+        slots = Slots(self._commands.free_slots(), self._commands.disk_ok())
+        watch.skip = why_not_record(channel, broadcast.id, slots)
+        if watch.skip is not None:
+            return
+        if watch.refused is not None and self._clock() < watch.refused.again_s and not pressed:
+            return
+        try:
+            self._commands.record(channel, broadcast)
+        except RecorderError as error:
+            log.info("%s is not recorded now: %s", channel.display_name, error)
+            watch.skip = SkipReason.CONCURRENCY
+
+    def over(self, channel_id: str, reason: EndReason | None, edge: str | None,
+             error: str | None, trouble: Trouble = Trouble.ERROR) -> None:
+        """A recording of this channel is over (`reason` None: nothing was ever captured, and
+        `trouble` is why it could not be)."""
+        watch = self._watches.get(channel_id)
+        with watch.lock:
+            try:
+                channel = self._store.channels.get(channel_id)
+            except ChannelNotFound:
+                self._watches.drop([channel_id])
+                return
+            watch.quiet = False
+            if reason is None:
+                watch.due_s = min(watch.due_s, self._clock() + REOPEN_S)
+                if error is not None:
+                    self._note_refused(channel, watch, error, trouble)
+                return
+            # What was asked for before that says nothing of what is now.
+            watch.heard_s, watch.due_s = self._clock(), self._clock() + 1.0
+            watch.refused = None
+            if reason.by_request:
+                watch.skip = SkipReason.STOPPED
+                self._store.channels.change(
+                    channel_id, stopped_broadcast_id=channel.broadcast_id)
+                return
+            watch.live = None
+            self._store.channels.change(
+                channel_id, broadcast_id=None, live_since=None,
+                ended_edge=edge if reason is EndReason.STALLED else None)
+
+    def _note_refused(
+        self, channel: Channel, watch: Watch, message: str, trouble: Trouble
+    ) -> None:
+        """Live, and not to be opened: tried again later each time, while checks go on."""
+        before = watch.refused
+        same = before is not None and before.broadcast_id == channel.broadcast_id
+        times = before.times + 1 if before is not None and same else 1
+        again_s = self._clock() + next_check_s(
+            min(REOPEN_S, self._interval_s(channel.platform)), times, self._jitter(), trouble)
+        watch.refused = Refused(channel.broadcast_id, times, again_s, trouble, message)
+        watch.due_s = min(watch.due_s, again_s)
+        self._tell_error(channel, watch, message, trouble)
+
+    def opened(self, channel_id: str) -> None:
+        """A recording of this channel has begun."""
+        watch = self._watches.find(channel_id)
+        if watch is None or watch.refused is None:
+            return
+        with watch.lock:
+            watch.refused, watch.due_s = None, self._clock()
+            self._keep(self._store.channels.get(channel_id), watch, last_error=None)
+
+    def last_checked(self, channel: Channel) -> datetime | None:
+        """When it was asked for last; the channel's own field is brought up to date seldom."""
+        watch = self._watches.find(channel.id)
+        return (watch.checked_at if watch is not None else None) or channel.last_checked_at
+
+    def _interval_s(self, platform: str) -> float:
+        return float(getattr(self._settings(), f"{platform}_interval"))
