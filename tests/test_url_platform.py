@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from requests import PreparedRequest, Response
+from requests import PreparedRequest, Request, Response
 from requests.adapters import HTTPAdapter
 from streamlink.session.session import Streamlink
 
@@ -319,3 +320,28 @@ def test_a_profile_waits_for_no_check(origin: Origin, platform: UrlPlatform) -> 
     page = channel(origin.base_url + "/page")
     with platform._keep(page).lock:
         assert platform.profile(page).profile_image_url == origin.base_url + "/a.png"
+
+
+@pytest.mark.parametrize("name, platform", [
+    ("https://www.twitch.tv/somebody", "twitch"), ("https://kick.com/somebody", "kick"),
+    ("https://www.youtube.com/watch?v=abcdefghijk", "youtube"), ("https://youtu.be/x", "youtube"),
+])
+def test_platforms_of_our_own_are_not_taken_as_addresses(name: str, platform: str) -> None:
+    with pytest.raises(Invalid, match=f"platform {platform}"):
+        UrlPlatform(Sessions()).address(name)
+    assert UrlPlatform(Sessions()).address(name.replace(".tv", ".tv.example.org").replace(
+        ".com", ".com.example.org").replace("youtu.be", "example.org"))
+
+
+def test_netrc_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password mine\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    session = Sessions().new().http
+    for url, headers, expected in (
+        ("http://h/x", {}, None), ("http://h/x", {"Authorization": "Bearer b"}, "Bearer b"),
+        ("http://u:p@h/x", {}, "Basic dTpw"),
+    ):
+        request = session.prepare_request(Request("GET", url, headers=headers))
+        assert request.headers.get("Authorization") == expected
+    session.close()

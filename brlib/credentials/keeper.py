@@ -88,7 +88,7 @@ class Keeper:
             return 0.0
         if credential.expires_at is None:
             return math.inf
-        return (credential.expires_at - EARLY - self._vault.clock()).total_seconds()
+        return (credential.expires_at - self._vault.clock() - EARLY).total_seconds()
 
     def _renew(self, credential: Credential, plan: _Plan) -> None:
         try:

@@ -78,7 +78,7 @@ def retry_after_s(header: str | None) -> float | None:
         return min(float(text), RETRY_MAX_S)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=timezone.utc)
@@ -126,7 +126,7 @@ def whole_at(data: Any, *path: str | int) -> int | None:
     value = dig(data, *path)
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
         value = int(value)
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value < 2 ** 63 else None
 
 
 def moment_at(data: Any, *path: str | int) -> datetime | None:

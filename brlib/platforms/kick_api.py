@@ -58,7 +58,15 @@ class KickApi:
 
     def live(self, slugs: Sequence[str]) -> dict[str, Checked]:
         """What each of up to 100 channels is doing. Raises PlatformError as a whole."""
-        found: dict[str, Checked] = dict(self._look_up([s for s in slugs if s not in self._ids]))
+        strange = [slug for slug in slugs if slug not in self._ids]
+        found: dict[str, Checked] = {}
+        try:
+            found |= self._look_up(strange)
+        except PlatformError as error:
+            # Those who are known are not made to wait for those who are not.
+            if len(strange) == len(slugs):
+                raise
+            found |= {slug: error for slug in strange if slug not in self._ids}
         ids = {slug: self._ids[slug] for slug in slugs if slug not in found}
         asked = sorted(set(ids.values()))
         live: dict[int, Any] = {}
@@ -103,7 +111,7 @@ class KickApi:
         for _ in range(LOOK_UPS_MAX):
             if not waiting:
                 break
-            some = waiting.pop()
+            some = waiting.pop(0)
             answer = self._ask("/channels", [("slug", slug) for slug in some])
             if answer.status_code not in (400, 404):
                 self._learn(object_of(answer, WHAT).get("data"), some)

@@ -13,7 +13,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from requests import Response
+from requests import PreparedRequest, Response
+from requests.auth import HTTPBasicAuth
+from requests.utils import get_auth_from_url
 from streamlink.session.session import Streamlink
 from streamlink.plugin import Plugin
 from urllib3.exceptions import ProtocolError
@@ -42,6 +44,18 @@ OPTIONS: dict[str, Any] = {
     "ffmpeg-ffmpeg": sys.executable,
     "ffmpeg-no-validation": True,
 }
+
+
+REDIRECTS_MAX = 5
+
+
+def _only_ours(request: PreparedRequest) -> PreparedRequest:
+    """What an address itself says of user and password; without this requests would put what
+    ~/.netrc says over our own headers."""
+    user, password = get_auth_from_url(request.url or "")
+    if (user or password) and "Authorization" not in request.headers:
+        HTTPBasicAuth(user, password)(request)
+    return request
 
 
 class Bounded:
@@ -88,6 +102,8 @@ class Sessions:
     def new(self) -> Streamlink:
         session = Streamlink(dict(OPTIONS), plugins_builtin=False)
         session.plugins = self._plugins
+        session.http.max_redirects = REDIRECTS_MAX
+        session.http.auth = _only_ours
         for scheme in ("http://", "https://"):
             session.http.mount(scheme, BoundedAdapter())
         # streamlink's own: a stream has no business with files of this machine.

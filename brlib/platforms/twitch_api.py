@@ -141,7 +141,8 @@ def gql_users(body: Any, logins: Sequence[str]) -> list[GqlUser]:
     if not isinstance(body, dict):
         raise _not_understood()
     failed: dict[int, set[str]] = {}
-    for error in body.get("errors") or ():
+    errors = body.get("errors")
+    for error in errors if isinstance(errors, list) else ():
         path = error.get("path") if isinstance(error, dict) else None
         # Not one field but the whole: there is no answer.
         if not (isinstance(path, list) and len(path) > 1 and isinstance(path[1], int)):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from requests import Response
 from streamlink.session.session import Streamlink
 from streamlink.plugin import Plugin
 from streamlink.stream.dash.dash import DASHStream
@@ -32,6 +33,10 @@ from .sessions import Sessions
 from .streams import opened
 
 # Plugins for bare media addresses, which we look at ourselves.
+# These have code of their own here.
+OWN = {"twitch.tv": "twitch", "kick.com": "kick", "youtube.com": "youtube",
+       "youtu.be": "youtube"}
+GONE = (404, 410)
 _GENERIC = ("hls", "dash", "http")
 
 
@@ -44,6 +49,14 @@ class _Kept:
     session: Streamlink
     plugin: Plugin | None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    # Of the answers that the plugin got since it was last asked.
+    statuses: list[int] = field(default_factory=list)
+
+    def watch(self) -> None:
+        """Note every answer's status from here on."""
+        def note(response: Response, *_: Any, **__: Any) -> None:
+            self.statuses.append(response.status_code)
+        self.session.http.hooks["response"].append(note)
 
 
 class UrlPlatform:
@@ -67,13 +80,18 @@ class UrlPlatform:
             raise Invalid([Problem("name", "must be an http:// or https:// address")])
         if not parts.hostname or any(c.isspace() or ord(c) < 32 for c in url):
             raise Invalid([Problem("name", "is not an address: it needs a host and no spaces")])
+        for host, platform in OWN.items():
+            # Their plugins take a refusal for "offline"; the platforms' own code does not.
+            if parts.hostname == host or parts.hostname.endswith("." + host):
+                raise Invalid([Problem(
+                    "name", f"add the channel as platform {platform}, not as an address")])
         return Address(url, naming.name_of_url(url), url)
 
     def check(self, channel: Channel) -> Broadcast | None:
         kept = self._keep(channel)
         with kept.lock:
             if kept.plugin is not None:
-                return _live_page(kept.plugin)
+                return _live_page(kept, channel)
             return _live(kept.session, channel)
 
     def check_many(self, channels: Sequence[Channel]) -> Mapping[str, Checked]:
@@ -89,7 +107,7 @@ class UrlPlatform:
         kept = self._keep(channel)
         with kept.lock:
             if kept.plugin is not None:
-                streams = _streams(kept.plugin)
+                streams = _page_streams(kept, channel)
             else:
                 streams = _variants(kept.session, channel.url)
             if not streams:
@@ -131,6 +149,8 @@ class UrlPlatform:
                 found = self._sessions.find_plugin(session, channel.url)
                 plugin = found[1] if found and found[0] not in _GENERIC else None
                 kept = self._kept[channel.id] = _Kept(session, plugin)
+                if plugin is not None:
+                    kept.watch()
             return kept
 
 
@@ -193,8 +213,25 @@ def _streams(plugin: Plugin) -> Streams:
         raise PlatformError(f"streamlink: {error}") from error
 
 
-def _live_page(plugin: Plugin) -> Broadcast | None:
-    if not _streams(plugin):
+def _page_streams(kept: _Kept, channel: Channel) -> Streams:
+    """What a site's plugin finds. Raises PlatformError, also where the plugin itself takes a
+    refused request for "nothing is on"."""
+    plugin = kept.plugin
+    assert plugin is not None
+    # A plugin remembers: another address that it was led to, the last broadcast's title.
+    plugin.url = channel.url
+    plugin.id = plugin.author = plugin.category = plugin.title = None
+    kept.statuses.clear()
+    streams = _streams(plugin)
+    failed = [status for status in kept.statuses if status >= 400 and status not in GONE]
+    if not streams and failed:
+        raise PlatformError(f"{urlsplit(channel.url).hostname} answers {failed[-1]}")
+    return streams
+
+
+def _live_page(kept: _Kept, channel: Channel) -> Broadcast | None:
+    plugin = kept.plugin
+    if not _page_streams(kept, channel) or plugin is None:
         return None
     return Broadcast(
         id=plugin.get_id(), title=plugin.get_title(), category=plugin.get_category())

@@ -66,7 +66,9 @@ def look(html: str, cookies: bool) -> Broadcast | Offline:
     if status in _PLAYABLE:
         return broadcast if live else Offline()
     error = trouble_of(_said(player), status)
-    if error.trouble not in (Trouble.BLOCKED, Trouble.RATE_LIMITED) and details and not live:
+    over = (dig(details, "isLive") is False
+            or dig(_microformat(player), "liveBroadcastDetails", "isLiveNow") is False)
+    if error.trouble not in (Trouble.BLOCKED, Trouble.RATE_LIMITED) and over and not live:
         return Offline()
     if live and cookies and error.trouble is Trouble.RESTRICTED:
         return broadcast
@@ -126,7 +128,8 @@ def _without_player(html: str) -> Offline:
 
 
 def _unknown(data: Any) -> PlatformError:
-    for alert in dig(data, "alerts") or ():
+    alerts = dig(data, "alerts")
+    for alert in alerts if isinstance(alerts, list) else ():
         if text_at(alert, "alertRenderer", "type") == "ERROR":
             said = _words(dig(alert, "alertRenderer", "text"))
             return PlatformError(
