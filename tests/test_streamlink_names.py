@@ -18,10 +18,13 @@ from requests import Response
 from streamlink.exceptions import PluginError, StreamError, StreamlinkError
 from streamlink.plugin import Plugin
 from streamlink.session.session import Streamlink
+from streamlink.stream.dash.dash import DASHStream
+from streamlink.stream.ffmpegmux import MuxedStream
 from streamlink.stream.hls import hls
 from streamlink.stream.hls.hls import HLSStream, MuxedHLSStream
 from streamlink.stream.hls.m3u8 import M3U8, M3U8Parser, parse_m3u8
 from streamlink.stream.hls.segment import ByteRange, HLSSegment, Key, Map
+from streamlink.stream.http import HTTPStream
 from streamlink.stream.segmented import segmented
 from streamlink.stream.segmented.segmented import (
     SegmentedStreamReader, SegmentedStreamWorker, SegmentedStreamWriter,
@@ -209,3 +212,38 @@ def test_errors_and_other_streams(sessions: Sessions) -> None:
         session.http.get("http://127.0.0.1:9/", exception=StreamError, timeout=0.2)
     session.http.close()
     assert isinstance(caught.value.err, OSError)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name, address, attributes", [
+    ("twitch", "https://www.twitch.tv/x", ("api", "id", "author", "category", "title", "url")),
+    ("kick", "https://kick.com/x", ("id", "author", "category", "title", "url")),
+    ("youtube", "https://www.youtube.com/@x/live", ("id", "author", "category", "title", "url")),
+])
+def test_what_we_set_on_plugins(
+    sessions: Sessions, name: str, address: str, attributes: tuple[str, ...]
+) -> None:
+    session = sessions.new()
+    try:
+        found = sessions.find_plugin(session, address)
+        assert found is not None and found[0] == name
+        plugin: Any = found[1]
+        assert [a for a in attributes if not hasattr(plugin, a)] == []
+        # An address that is set is matched again.
+        plugin.url = address
+        assert plugin.matcher is not None
+        if name == "twitch":
+            assert isinstance(plugin.api.headers, dict)
+    finally:
+        session.http.close()
+
+
+def test_streams_of_other_kinds(sessions: Sessions) -> None:
+    session = sessions.new()
+    try:
+        part = HLSStream(session, "http://127.0.0.1/x.m3u8")
+        assert list(MuxedStream(session, part).substreams) == [part]
+        assert issubclass(MuxedHLSStream, MuxedStream)
+        kinds: list[Any] = [HTTPStream, DASHStream, HLSStream]
+        assert [kind.shortname() for kind in kinds] == ["http", "dash", "hls"]
+    finally:
+        session.http.close()

@@ -135,3 +135,17 @@ def test_no_longer_announced(loop: Loop) -> None:
     loop.platforms["youtube"].answers.clear()
     loop.run(400.0)
     assert loop.shows(channel) == ("offline", None)
+
+
+@pytest.mark.parametrize("name, before, said, after", [
+    ("shroud", "shroud", "Shroud", "Shroud"), ("shroud", "shroud", "配信者", "配信者"),
+    ("shroud", "Shroud", "SHROUD", "SHROUD"), ("shroud", "My favourite", "Shroud", "My favourite"),
+    ("shroud", "shroud", None, "shroud"),
+])
+def test_a_channel_is_called_as_the_platform_calls_it(
+    loop: Loop, name: str, before: str, said: str | None, after: str
+) -> None:
+    channel = loop.add("twitch", name, display_name=before)
+    loop.platforms["twitch"].answers[name] = Broadcast("b1", display_name=said)
+    loop.run()
+    assert loop.store.channels.get(channel.id).display_name == after

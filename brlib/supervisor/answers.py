@@ -172,7 +172,8 @@ class Answers:
         channel = self._keep(
             channel, watch, durable=another, broadcast_id=broadcast_id, ended_edge=None,
             live_since=since or broadcast.started_at or heard.at,
-            last_error=watch.refused.message if watch.refused else None)
+            last_error=watch.refused.message if watch.refused else None,
+            display_name=_display_name(channel, broadcast))
         if channel.enabled and not channel.paused:
             self._record(channel, watch, watch.live, heard.pressed)
 
@@ -250,3 +251,9 @@ class Answers:
 
     def _interval_s(self, platform: str) -> float:
         return float(getattr(self._settings(), f"{platform}_interval"))
+
+
+def _display_name(channel: Channel, broadcast: Broadcast) -> str:
+    """As the platform writes it, unless a person has said otherwise."""
+    own = channel.display_name.casefold() != channel.name.casefold()
+    return channel.display_name if own else broadcast.display_name or channel.display_name
