@@ -4,6 +4,7 @@ in its place that hang, fail, or say what it says. Cookies go where they belong 
 from __future__ import annotations
 
 import json
+import os
 import queue
 import stat
 import sys
@@ -188,3 +189,18 @@ def test_closed_it_starts_nothing() -> None:
     ytdlp.close()
     with pytest.raises(PlatformError, match="stopping"):
         ytdlp.find("https://x/", None)
+
+
+def test_what_a_killed_daemon_left_behind_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    old, young, other = (tmp_path / name for name in (
+        "battles-record-old", "battles-record-young", "somebody-else"))
+    for directory in (old, young, other):
+        directory.mkdir()
+        (directory / "cookies.txt").write_text("secret")
+    for directory in (old, other):
+        os.utime(directory, (0, 0))
+    YtDlp().close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["battles-record-young", "somebody-else"]

@@ -82,8 +82,9 @@ class Twitch:
             return playback.open(channel.quality, self._logins.playback(self.name))
         except TokenRefused as refused:
             # With a token that it does not take Twitch refuses public streams, too.
-            log.warning("Twitch does not take the stored auth-token (%s); %s is opened without "
-                        "it", refused, channel.display_name)
+            # In our words: a platform's may repeat what it was sent.
+            log.warning("Twitch does not take the stored auth-token; %s is opened without it",
+                        channel.display_name)
             self._logins.refused(self.name, "playback", str(refused))
         return playback.open(channel.quality, None)
 

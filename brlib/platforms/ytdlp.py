@@ -7,8 +7,11 @@ it can be killed, gives back its memory (54 MiB and more), and is upgraded witho
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
+import shutil
+import stat
 import sys
 import tempfile
 import threading
@@ -22,9 +25,14 @@ from ..errors import PlatformError
 from ..workers import Child
 from .answers import dig, hosts_only, text_at
 
+log = logging.getLogger(__name__)
+
 # With a JavaScript runtime a small machine needs a good part of this.
 DEADLINE_S = 90.0
 AT_ONCE = 2
+PREFIX = "battles-record-"
+# A directory that old belongs to no run: whoever made it was killed.
+LEFT_BEHIND_AFTER_S = 3600.0
 FOUND_MAX_BYTES = 4 * 1024 * 1024
 # A whole `-J` is more than a megabyte; these are what is looked at. One JSON value a line.
 _VIDEO = "%(.{id,live_status})j"
@@ -82,6 +90,7 @@ class YtDlp:
         self._turns = threading.BoundedSemaphore(AT_ONCE)
         self._running: set[Child] = set()
         self._closed = False
+        clear_left_behind()
 
     def find(self, url: str, cookies: str | None) -> Found:
         """What is at `url`, seen with a cookies file of that text. Raises PlatformError when
@@ -90,7 +99,7 @@ class YtDlp:
         if not self._turns.acquire(timeout=self._deadline_s):
             raise PlatformError("yt-dlp is busy with other channels; it is tried again")
         try:
-            with tempfile.TemporaryDirectory(prefix="battles-record-") as directory:
+            with tempfile.TemporaryDirectory(prefix=PREFIX) as directory:
                 return self._run(Path(directory), url, cookies, until_s)
         finally:
             self._turns.release()
@@ -211,3 +220,15 @@ def _name(item: Any, picture: bool) -> str:
     if not picture:
         return "audio_only"
     return f"{kbit:.0f}k" if isinstance(kbit, (int, float)) else "live"
+
+
+def clear_left_behind() -> None:
+    """Remove what runs of a daemon that was killed left: cookies are in it."""
+    for directory in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
+        try:
+            found = directory.lstat()
+            if (found.st_uid == os.getuid() and stat.S_ISDIR(found.st_mode)
+                    and time.time() - found.st_mtime > LEFT_BEHIND_AFTER_S):
+                shutil.rmtree(directory)
+        except OSError as error:
+            log.warning("%s could not be removed: %s", directory, error)
