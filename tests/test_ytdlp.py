@@ -121,7 +121,7 @@ def test_what_was_found_is_read() -> None:
     assert [(one.name, one.whole) for one in found.formats] == [
         ("audio_only", False), ("360p", True), ("1080p60", False)]
     assert found.formats[1].headers == {"User-Agent": "x"}
-    assert found.said == ("oh a",)
+    assert found.said == ("oh https://a",)
 
 
 def test_its_command_line_and_its_cookies(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_its_command_line_and_its_cookies(tmp_path: Path) -> None:
     ("time.sleep(600)", "no answer after"),
     ("import subprocess; subprocess.Popen(['sleep', '600']).wait()", "no answer after"),
     ("sys.exit('/usr/bin/python: No module named yt_dlp')", "not installed"),
-    ("sys.exit('Traceback of https://x/?token=1')", "exit code 1.: Traceback of x$"),
+    ("sys.exit('Traceback of https://x/?token=1')", "exit code 1.: Traceback of https://x$"),
     ("os.kill(os.getpid(), 9)", "signal 9"),
     ("open(found, 'w').write('{')", "cannot be read"),
     ("open(found, 'wb').truncate(5000000)", "cannot be read"),

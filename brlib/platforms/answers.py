@@ -20,7 +20,6 @@ from ..models import utc_now
 
 # Longer than any platform means; a wrong header must not silence one for good.
 RETRY_MAX_S = 86_400.0
-_ADDRESS = re.compile(r"\b[a-z]{2,10}://([^/\s'\"<>?#]+)[^\s'\"<>()]*", re.IGNORECASE)
 
 
 def ask(session: Streamlink, method: str, url: str, **options: Any) -> Response:
@@ -83,11 +82,6 @@ def retry_after_s(header: str | None) -> float | None:
     if at.tzinfo is None:
         at = at.replace(tzinfo=timezone.utc)
     return min(max(0.0, (at - utc_now()).total_seconds()), RETRY_MAX_S)
-
-
-def hosts_only(words: str) -> str:
-    """A message of a library with every address cut down to its host."""
-    return _ADDRESS.sub(r"\1", words)
 
 
 def answer_behind(error: BaseException) -> Response | None:

@@ -24,11 +24,11 @@ from streamlink.session.http import SSLContextAdapter
 from streamlink.session.session import Streamlink
 from streamlink.stream.hls.hls import HLSStream
 
-from ..errors import Invalid, PlatformError, Problem, Trouble
+from ..errors import Invalid, PlatformError, Problem, Trouble, hosts_only
 from ..models import Broadcast, Channel
 from ..quality import choose
 from .answers import (
-    address_at, answer_behind, ask, hosts_only, moment_at, object_of, refused, text_at, whole_at,
+    address_at, answer_behind, ask, moment_at, object_of, refused, text_at, whole_at,
 )
 from .base import Address, Checked, Logins, Offline, Opened, Profile
 from .kick_api import IDS_MAX, KickApi

@@ -23,11 +23,11 @@ from streamlink.plugin.api import useragents
 from streamlink.session.session import Streamlink
 from streamlink.stream.hls.hls import HLSStream, MuxedHLSStream
 
-from ..errors import Invalid, PlatformError, Problem, Trouble
+from ..errors import Invalid, PlatformError, Problem, Trouble, hosts_only
 from ..models import Broadcast, Channel
 from ..quality import choose
 from . import youtube_page
-from .answers import ask, hosts_only, refused
+from .answers import ask, refused
 from .base import Address, Checked, Logins, Offline, Opened, Profile
 from .sessions import Sessions
 from .streams import opened

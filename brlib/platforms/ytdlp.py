@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import PlatformError
+from ..errors import PlatformError, hosts_only
 from ..workers import Child
-from .answers import dig, hosts_only, text_at
+from .answers import dig, text_at
 
 log = logging.getLogger(__name__)
 
