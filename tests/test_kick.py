@@ -137,6 +137,29 @@ def test_one_unknown_channel_spoils_no_other(scene: Scene, kick: Kick) -> None:
     assert len(scene.standin.asked(API, "/public/v1/channels")) <= 15
 
 
+def test_who_is_unknown_is_not_looked_up_each_time(scene: Scene, kick: Kick) -> None:
+    scene.logins.given_app = APP
+    scene.host.add("chess", live=True)
+    channels = [channel("chess"), channel("nobody")]
+    kick.check_many(channels)
+    asked = len(scene.standin.asked(API, "/public/v1/channels"))
+    found = kick.check_many(channels)
+    gone = found["ch_nobody"]
+    assert isinstance(gone, PlatformError) and gone.trouble is Trouble.NOT_FOUND
+    assert isinstance(found["ch_chess"], Broadcast)
+    assert len(scene.standin.asked(API, "/public/v1/channels")) == asked
+
+
+def test_who_is_known_does_not_wait_for_who_is_not(scene: Scene, kick: Kick) -> None:
+    scene.logins.given_app = APP
+    scene.host.add("chess", live=True)
+    assert kick.check(channel("chess")) is not None
+    scene.standin.fail(API, Reply(500), "/public/v1/channels")
+    found = kick.check_many([channel("chess"), channel("new")])
+    assert isinstance(found["ch_chess"], Broadcast)
+    assert isinstance(found["ch_new"], PlatformError)
+
+
 def test_looking_up_is_bounded(scene: Scene, kick: Kick) -> None:
     """An API that takes no slug at all is not asked about each of a hundred."""
     scene.logins.given_app = APP

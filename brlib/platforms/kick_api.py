@@ -25,6 +25,7 @@ API_URL = "https://api.kick.com/public/v1"
 IDS_MAX = 100
 SLUGS_MAX = 50
 # Requests of one check that look slugs up: Kick has allowed an app 20 a minute.
+MISSING_S = 3600.0
 LOOK_UPS_MAX = 15
 # A token is not used in its last minute, and never for longer than a day.
 TOKEN_EARLY_S = 60.0
@@ -47,6 +48,8 @@ class KickApi:
         self._ids = ids
         self._clock = clock
         self._lock = threading.Lock()
+        # Slugs that Kick does not know, until they are looked up again.
+        self._missing: dict[str, float] = {}
         self._token = ""
         self._token_of = b""
         self._token_until_s = 0.0
@@ -58,13 +61,17 @@ class KickApi:
 
     def live(self, slugs: Sequence[str]) -> dict[str, Checked]:
         """What each of up to 100 channels is doing. Raises PlatformError as a whole."""
-        strange = [slug for slug in slugs if slug not in self._ids]
-        found: dict[str, Checked] = {}
+        now_s = self._clock()
+        self._missing = {slug: until_s for slug, until_s in self._missing.items()
+                         if until_s > now_s}
+        found: dict[str, Checked] = {
+            slug: _no_such(slug) for slug in slugs if slug in self._missing}
+        strange = [slug for slug in slugs if slug not in self._ids and slug not in found]
         try:
             found |= self._look_up(strange)
         except PlatformError as error:
             # Those who are known are not made to wait for those who are not.
-            if len(strange) == len(slugs):
+            if len(strange) + len(found) == len(slugs):
                 raise
             found |= {slug: error for slug in strange if slug not in self._ids}
         ids = {slug: self._ids[slug] for slug in slugs if slug not in found}
@@ -117,8 +124,8 @@ class KickApi:
                 self._learn(object_of(answer, WHAT).get("data"), some)
             left = [slug for slug in some if slug not in self._ids]
             if left and len(some) == 1:
-                unknown[left[0]] = PlatformError(
-                    f"Kick has no channel {left[0]}: check its name", Trouble.NOT_FOUND)
+                unknown[left[0]] = _no_such(left[0])
+                self._missing[left[0]] = self._clock() + MISSING_S
             elif left:
                 half = (len(left) + 1) // 2
                 waiting += [part for part in (left[:half], left[half:]) if part]
@@ -187,6 +194,10 @@ class KickApi:
         # Sources disagree on an hour or sixty days, and on number or text.
         lasts_s = float(whole_at(given, "expires_in") or TOKEN_DEFAULT_S)
         return token, max(0.0, min(lasts_s, TOKEN_MAX_S) - TOKEN_EARLY_S)
+
+
+def _no_such(slug: str) -> PlatformError:
+    return PlatformError(f"Kick has no channel {slug}: check its name", Trouble.NOT_FOUND)
 
 
 def _broadcast(item: Any) -> Broadcast:
