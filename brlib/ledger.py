@@ -14,7 +14,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from . import playlist
+from . import disk, playlist
 from .errors import CaptureDamaged
 from .playlist import End, Entry, Hole, Note, Part, Segment, Synced
 from .tally import Tally, digest_of
@@ -72,8 +72,8 @@ class Ledger:
             fd = _open_append(directory / INDEX)
             _write_all(fd, playlist.header(target_duration_s).encode())
             os.fsync(fd)
-            _sync_directory(directory)
-            _sync_directory(directory.parent)
+            disk.sync(directory)
+            disk.sync(directory.parent)
         except OSError:
             # Nothing was captured: the next try begins with nothing, too.
             if fd >= 0:
@@ -107,7 +107,7 @@ class Ledger:
         try:
             _write_all(fd, init)
             os.fdatasync(fd)
-            _sync_directory(self.directory)
+            disk.sync(self.directory)
             if self._media_fd is not None:
                 # The next `sync()` vouches for the old part, too, and cannot reach it then.
                 os.fdatasync(self._media_fd)
@@ -280,11 +280,3 @@ def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view):]
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jwt
 
+from . import disk
 from .errors import ConfigError, Problem, RecorderError, Unauthorized
 from .models import User
 
@@ -96,8 +97,4 @@ def _keep(path: Path, key: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    disk.sync(path.parent)

@@ -18,7 +18,7 @@ from .daemon import ROOT
 
 # Lowest first. A module imports only from layers below its own, never a sibling.
 LAYERS = (
-    ("__init__", "errors"),
+    ("__init__", "errors", "disk"),
     ("models", "mpegts", "fmp4"),
     ("rules", "quality", "naming", "ffmpeg", "picture", "continuity", "playlist", "shape",
      "pacing", "passwords", "tokens", "channel_csv", "cookies"),

@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import ffmpeg
+from ..disk import sync
 from ..models import Sums
 from ..workers import Child
 from .base import AssemblyFailed, Plan
 from .job import Finished, Suspended, Task, place
-from .output import find_probe, sync
+from .output import find_probe
 
 REMUX_MAX_S = 6 * 3600.0
 

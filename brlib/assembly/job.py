@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .. import naming
+from ..disk import sync
 from ..errors import CaptureDamaged
 from ..ledger import Follower
 from ..models import Recording
@@ -22,7 +23,7 @@ from ..playlist import Entry, Part, Segment
 from ..shape import Shape
 from ..tally import Tally
 from .base import AssemblyFailed, Plan
-from .output import Output, open_output, sync
+from .output import Output, open_output
 
 log = logging.getLogger(__name__)
 

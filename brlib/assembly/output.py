@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .. import ffmpeg
+from ..disk import sync
 from ..models import Sums
 from ..workers import Child, run
 from .base import AssemblyFailed, Plan
@@ -162,12 +163,3 @@ def _ffprobe(args: list[str], deadline_s: float) -> tuple[int | None, str]:
         raise AssemblyFailed(
             f"ffprobe cannot be started ({args[0]}: {error.strerror}): it comes with FFmpeg"
         ) from error
-
-
-def sync(path: Path) -> None:
-    """Bring a file to the disk before its name says that it is finished."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import threading
 import time
 from collections import OrderedDict
 from datetime import timedelta
@@ -24,7 +23,7 @@ from ..ffmpeg import source_format
 from ..models import GapCause, SessionEnd
 from .download import Aborted, Bad, Body, Missing, OriginHealth, cause_of, patient
 from .inlet import Closed
-from .tracks import FRESH_S, Order
+from .tracks import FRESH_S, Order, Tap
 
 log = logging.getLogger(__name__)
 
@@ -98,21 +97,15 @@ class DashWorker:
             self.writer.put(None)
 
 
-class DashTrack:
-    edge = None
-
+class DashTrack(Tap):
     def __init__(self, order: Order, stream: DASHStream, representation: Any, moment: Any) -> None:
+        super().__init__(order, stream)
         self.name = order.name
         self.broken = False
-        self._order = order
-        self._stream = stream
-        self._closed = threading.Event()
         self._origin = OriginHealth()
         self._seen: OrderedDict[Any, None] = OrderedDict()
         self._head = b""
-        self._end: SessionEnd | None = None
-        self._cause: GapCause | None = None
-        self._alive_s = self._fed_s = time.monotonic()
+        self._fed_s = self._alive_s
         if order.reach_s is not None:
             _reach_back(stream.mpd, order.reach_s)
         base = type(stream).__reader__
@@ -127,18 +120,6 @@ class DashTrack:
     def stop(self) -> None:
         self._closed.set()
         self._reader.worker.close()
-
-    @property
-    def end(self) -> SessionEnd | None:
-        return self._end
-
-    @property
-    def cause(self) -> GapCause | None:
-        return self._cause
-
-    @property
-    def alive_s(self) -> float:
-        return time.monotonic() if self._order.inlet.blocked else self._alive_s
 
     @property
     def busy(self) -> bool:

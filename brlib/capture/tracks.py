@@ -216,8 +216,8 @@ def split_id3(body: bytes) -> tuple[float, bytes]:
     return ticks / CLOCK_HZ, body[end:]
 
 
-class HttpTrack:
-    """An answer without end (or with one), read as it comes."""
+class Tap:
+    """What every track says of itself that is not read as our own HLS."""
 
     edge = None
 
@@ -225,21 +225,9 @@ class HttpTrack:
         self._order = order
         self._stream = stream
         self._closed = threading.Event()
-        self._worker = Worker(f"{order.name}-http", self._read_all)
-        self._response: Response | None = None
         self._end: SessionEnd | None = None
         self._cause: GapCause | None = None
         self._alive_s = time.monotonic()
-
-    def start(self) -> None:
-        self._worker.start()
-
-    def stop(self) -> None:
-        self._closed.set()
-        self._worker.stop()
-        response = self._response
-        if response is not None:
-            _interrupt(response)
 
     @property
     def end(self) -> SessionEnd | None:
@@ -253,6 +241,25 @@ class HttpTrack:
     def alive_s(self) -> float:
         # While FFmpeg (or the disk behind it) does not take what came, the origin waits for us.
         return time.monotonic() if self._order.inlet.blocked else self._alive_s
+
+
+class HttpTrack(Tap):
+    """An answer without end (or with one), read as it comes."""
+
+    def __init__(self, order: Order, stream: Any) -> None:
+        super().__init__(order, stream)
+        self._worker = Worker(f"{order.name}-http", self._read_all)
+        self._response: Response | None = None
+
+    def start(self) -> None:
+        self._worker.start()
+
+    def stop(self) -> None:
+        self._closed.set()
+        self._worker.stop()
+        response = self._response
+        if response is not None:
+            _interrupt(response)
 
     @property
     def busy(self) -> bool:

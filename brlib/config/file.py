@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .. import disk
 from ..errors import ConfigError, Problem
 from .document import Document
 from .settings import OPTIONS, SECRETS, Settings, anchored, example, section_of, value_of
@@ -105,11 +106,7 @@ def _make_alike(name: str, model: Path) -> None:
 
 def _sync_directory(directory: Path) -> None:
     try:
-        fd = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        disk.sync(directory)
     except OSError as error:
         # The new file stands there; only a power cut just now could bring the old one back.
         log.warning("%s cannot be synced: %s", directory, error)

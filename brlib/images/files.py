@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ..disk import sync
 from ..errors import Unavailable
 from .base import Image, ImageKind
 
@@ -77,13 +78,13 @@ class ImageFiles:
         OSError."""
         path = self._path(channel_id, kind, custom)
         assert path is not None, "the caller knows the channel"
-        _sync(source)
+        sync(source)
         with self._lock:
             still_wanted()
             path.parent.mkdir(exist_ok=True)
             os.replace(source, path)
-            _sync(path.parent)
-            _sync(path.parent.parent)
+            sync(path.parent)
+            sync(path.parent.parent)
 
     def remove(self, channel_id: str, kind: ImageKind, *, custom: bool) -> bool:
         """Whether there was such an image. Raises OSError."""
@@ -92,7 +93,7 @@ class ImageFiles:
             if path is None or not path.exists():
                 return False
             path.unlink()
-            _sync(path.parent)
+            sync(path.parent)
         return True
 
     def forget(self, channel_id: str) -> None:
@@ -125,11 +126,3 @@ def _image(path: Path, custom: bool) -> Image:
         size_bytes=status.st_size,
         custom=custom,
     )
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

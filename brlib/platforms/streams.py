@@ -10,7 +10,6 @@ from typing import Any
 
 from streamlink.stream.dash.dash import DASHStream
 from streamlink.stream.ffmpegmux import MuxedStream
-from streamlink.stream.hls.hls import HLSStream
 from streamlink.stream.http import HTTPStream
 
 from ..errors import PlatformError
@@ -21,11 +20,6 @@ def recordable(stream: Any) -> bool:
     if isinstance(stream, MuxedStream):
         return bool(stream.substreams) and all(map(recordable, stream.substreams))
     return isinstance(stream, (HTTPStream, DASHStream))
-
-
-def plain_hls(stream: Any) -> bool:
-    """Whether its segments are captured as they are, picture and sound together."""
-    return isinstance(stream, HLSStream)
 
 
 def opened(name: str, stream: Any) -> Opened:

@@ -10,7 +10,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from .. import channel_csv
 from ..errors import Invalid
-from . import shapes, views
+from . import inputs, shapes, views
 from .routes import Media, Routes, service
 
 routes = Routes("channel_lists")
@@ -30,9 +30,7 @@ def import_channels() -> Any:
     if request.mimetype not in TYPES:
         raise UnsupportedMediaType("Send the CSV as it is: curl --data-binary @channels.csv")
     request.max_content_length = MAX_BYTES
-    data = request.get_data(cache=False)
-    if len(data) < (request.content_length or 0):
-        raise Invalid([], "The body broke off before its end")
+    data = inputs.whole(request, "body")
     if not data:
         raise Invalid([], "The body is empty: send the CSV in it")
     results = service().watchlist.import_csv(data)

@@ -7,9 +7,9 @@ from typing import Any
 from flask import Response, g, request
 from werkzeug.exceptions import UnsupportedMediaType
 
-from ..errors import ImageNotFound, Invalid, Problem
+from ..errors import ImageNotFound
 from ..images import ImageKind
-from . import files, shapes, views
+from . import files, inputs, shapes, views
 from .routes import Media, Routes, service
 
 routes = Routes("images")
@@ -18,7 +18,6 @@ NOT_FOUND = "CHANNEL_NOT_FOUND"
 JPEG = "image/jpeg"
 # What multipart puts around a file.
 FRAME_BYTES = 64 * 1024
-PARTS_MAX = 8
 UPLOAD: dict[str, Any] = {"required": True, "content": {"multipart/form-data": {"schema": {
     "type": "object", "required": ["file"],
     "properties": {"file": {"type": "string", "format": "binary"}}}}}}
@@ -56,15 +55,9 @@ def _get(channel_id: str, kind: ImageKind) -> Response:
 def _put(channel_id: str, kind: ImageKind) -> dict[str, Any]:
     service().store.channels.get(channel_id)
     request.max_content_length = kind.max_bytes + FRAME_BYTES
-    # Each file is one open file.
-    request.max_form_parts = PARTS_MAX
-    if request.mimetype != "multipart/form-data":
+    if request.mimetype != inputs.FORM:
         raise UnsupportedMediaType("Send a form with the file, as curl's -F file=@image.jpg does")
-    # The first file, whatever its name.
-    part = next(iter(request.files.values()), None)
-    if part is None:
-        raise Invalid([Problem("file", "is missing: send a form with a file in it")])
-    service().images.put(channel_id, kind, part.stream)
+    service().images.put(channel_id, kind, inputs.first_file(request))
     return profile(channel_id)
 
 

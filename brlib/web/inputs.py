@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
 from flask import Request
 from werkzeug.exceptions import UnsupportedMediaType
@@ -16,6 +16,8 @@ from ..errors import Invalid, Problem
 from .kinds import Field
 
 Fields = Mapping[str, Field]
+FORM = "multipart/form-data"
+PARTS_MAX = 8
 # curl calls everything that `-d` sends a form.
 JSON_TYPES = ("", "application/json", "application/x-www-form-urlencoded", "text/plain")
 
@@ -29,9 +31,7 @@ def json_object(request: Request) -> dict[str, Any]:
     """The JSON object of a request. Raises Invalid."""
     if request.mimetype not in JSON_TYPES:
         raise UnsupportedMediaType("Send JSON, with 'Content-Type: application/json'")
-    raw = request.get_data(cache=False)
-    if len(raw) < (request.content_length or 0):
-        raise Invalid([], "The JSON body broke off before its end")
+    raw = whole(request, "JSON body")
     try:
         data = json.loads(raw or b"")
     except (ValueError, RecursionError) as error:
@@ -39,6 +39,24 @@ def json_object(request: Request) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise Invalid([], "The body must be a JSON object")
     return data
+
+
+def whole(request: Request, what: str) -> bytes:
+    """The bytes of a request's body. Raises Invalid when fewer came than were announced."""
+    raw = request.get_data(cache=False)
+    if len(raw) < (request.content_length or 0):
+        raise Invalid([], f"The {what} broke off before its end")
+    return raw
+
+
+def first_file(request: Request) -> IO[bytes]:
+    """The first file of a form, whatever its name. Raises Invalid."""
+    # Each file is one open file.
+    request.max_form_parts = PARTS_MAX
+    part = next(iter(request.files.values()), None)
+    if part is None:
+        raise Invalid([Problem("file", "is missing: send a form with a file in it")])
+    return part.stream
 
 
 def query(request: Request, fields: Fields) -> dict[str, Any]:

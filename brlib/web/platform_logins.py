@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from flask import request
-from werkzeug.datastructures import FileStorage
 
 from ..credentials import KindView, PlatformView
 from ..errors import Invalid, Problem
@@ -19,7 +18,6 @@ routes = Routes("platform_logins")
 
 NOT_FOUND = "PLATFORM_NOT_FOUND"
 COOKIES_MAX_BYTES = 512 * 1024
-PARTS_MAX = 8
 # What belongs to which platform, the credentials say.
 ENTERED = {
     "access_token": Field(kinds.nullable(kinds.secret)),
@@ -116,12 +114,8 @@ def finish_login(platform: str, body: Given) -> Any:
 def put_cookies() -> Any:
     """A Netscape cookies file, as JSON or as a file of a form. What can be repaired is."""
     request.max_content_length = COOKIES_MAX_BYTES
-    if request.mimetype == "multipart/form-data":
-        request.max_form_parts = PARTS_MAX
-        part: FileStorage | None = next(iter(request.files.values()), None)
-        if part is None:
-            raise Invalid([Problem("file", "is missing: send a form with a file in it")])
-        content: str | bytes = part.stream.read()
+    if request.mimetype == inputs.FORM:
+        content: str | bytes = inputs.first_file(request).read()
     else:
         given = inputs.json_object(request)
         content = given.pop("cookie_content", "")
