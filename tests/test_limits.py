@@ -39,6 +39,7 @@ def test_a_window(clock: Clock, rate: Rate) -> None:
         clock.now_s += WINDOW_S / limit / 2
     refused = subject.count(rate, "me")
     assert refused.exceeded
+    assert refused.left_s == 1000.0 + WINDOW_S - clock.now_s
     assert refused.headers == {
         "X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": "0",
         "X-RateLimit-Reset": "1770001060"}

@@ -10,7 +10,6 @@ import base64
 import binascii
 import ipaddress
 import math
-import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -69,7 +68,7 @@ class Guard:
         rate = operation.rate if operation is not None and operation.rate else _rate_of_method()
         g.allowance = self._limiter.count(rate, g.credential)
         if g.allowance.exceeded:
-            wait_s = max(1, math.ceil(g.allowance.reset_at - time.time()))
+            wait_s = max(1, math.ceil(g.allowance.left_s))
             raise RateLimited(
                 f"More than {g.allowance.limit} {rate} requests a minute: "
                 f"try again in {wait_s} s", wait_s)

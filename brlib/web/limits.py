@@ -39,11 +39,13 @@ LIMITS = {Rate.AUTH: 10, Rate.READ: 100, Rate.WRITE: 30}
 
 @dataclass(frozen=True)
 class Allowance:
-    """What is left of someone's window; `reset_at` is a Unix time in seconds."""
+    """What is left of someone's window, which ends in `left_s`; `reset_at` is a Unix time in
+    seconds."""
 
     limit: int
     remaining: int
     reset_at: int
+    left_s: float
     exceeded: bool
 
     @property
@@ -95,7 +97,8 @@ class Limiter:
                     windows.popitem(last=False)
             left_s = window.ends_s - now_s
             remaining = max(0, limit - window.count)
-        return Allowance(limit, remaining, math.ceil(self._wall() + left_s), exceeded)
+        return Allowance(limit, remaining, math.ceil(self._wall() + left_s), left_s,
+                         exceeded)
 
 
 def address_of(peer: str, forwarded: str, proxies: Sequence[str]) -> str:
