@@ -40,6 +40,9 @@ TWITCH_TOKEN = "https://id.twitch.tv/oauth2/token"
 TWITCH_DEVICE = "https://id.twitch.tv/oauth2/device"
 GOOGLE_TOKEN = "https://oauth2.googleapis.com/token"
 GOOGLE_DEVICE = "https://oauth2.googleapis.com/device/code"
+TWITCH_REVOKE = "https://id.twitch.tv/oauth2/revoke"
+GOOGLE_REVOKE = "https://oauth2.googleapis.com/revoke"
+KICK_REVOKE = "https://id.kick.com/oauth/revoke"
 CHANNELS = "https://www.googleapis.com/youtube/v3/channels"
 ACCOUNT = "https://www.youtube.com/account"
 KICK_TOKEN = "https://id.kick.com/oauth/token"
@@ -153,6 +156,8 @@ class Home:
         self.settings: Settings = Options(data_directory=directory, **options)
         self.now, self.monotonic_s = NOW, 1000.0
         self.web = Web()
+        for url in (TWITCH_REVOKE, GOOGLE_REVOKE, KICK_REVOKE):
+            self.web.tell(url, (200, b"OK"))
         self.bus = EventBus()
         self._subscription = self.bus.subscribe()
         self.settings.database_path.write_bytes(empty_database())
@@ -219,9 +224,19 @@ class Home:
         assert found is not None
         return found
 
+    def put(self, platform: str, values: Mapping[str, Any]) -> PlatformView:
+        """Credentials that a person enters, which is told of; nothing before it is left."""
+        view = self.credentials.put(platform, values)
+        kinds = [kind for kind, names in (("api", ("access_token",)),
+                                          ("playback", ("auth_token", "session_token")))
+                 if any(values.get(name) is not None for name in names)]
+        told = self.events()
+        assert told[-len(kinds):] == [("platform_auth_updated", platform, kind) for kind in kinds]
+        return view
+
     def enter(self, platform: str, lasts_s: float | None = 4 * 3600, **more: Any) -> None:
         """An API login that can be refreshed."""
-        self.credentials.put(platform, {
+        self.put(platform, {
             "access_token": secret("access0"), "refresh_token": secret("refresh0"),
             "expires_at": None if lasts_s is None else self.now + timedelta(seconds=lasts_s),
             **more})
@@ -229,7 +244,8 @@ class Home:
 
 @contextmanager
 def home(directory: Path, **options: Any) -> Iterator[Home]:
-    """Every request in it went to a platform by https, and no secret into an address."""
+    """Every request in it went to a platform by https, and no secret that is still good into an
+    address. What was deleted is taken back by the platforms."""
     one = Home(directory, **options)
     try:
         yield one
@@ -238,7 +254,8 @@ def home(directory: Path, **options: Any) -> Iterator[Home]:
         for asked in one.web.asked:
             assert asked.url.startswith("https://")
             assert urlsplit(asked.url).hostname in HOSTS
-            assert MARK not in asked.url
+            # Kick wants a token that is to end in the address.
+            assert MARK not in asked.url or asked.url.startswith(f"{KICK_REVOKE}?")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from .credentials_home import (
     COOKIES, LATER, MARK, NOW, Home, searched, secret, status,
 )
 
-EXPIRED = "platform_auth_expired"
+UPDATED, EXPIRED = "platform_auth_updated", "platform_auth_expired"
 PLAYBACKS = [("twitch", "auth_token"), ("kick", "session_token")]
 
 
@@ -47,7 +47,7 @@ def test_nothing_is_kept(world: Home) -> None:
 
 def test_what_is_entered(world: Home, tmp_path: Path) -> None:
     ends = NOW + timedelta(hours=3)
-    view = world.credentials.put("twitch", {
+    view = world.put("twitch", {
         "access_token": secret("a"), "refresh_token": secret("r"), "username": "Anna B",
         "expires_at": "2026-01-02T06:04:05Z", "auth_token": secret("web")})
     assert (view.status, view.username, view.expires_at, view.last_validated) == (
@@ -61,9 +61,9 @@ def test_what_is_entered(world: Home, tmp_path: Path) -> None:
 
 
 def test_one_kind_leaves_the_other(world: Home) -> None:
-    world.credentials.put("kick", {"session_token": f"1%7C{MARK}", "access_token": None})
+    world.put("kick", {"session_token": f"1%7C{MARK}", "access_token": None})
     assert world.credentials.playback("kick") == f"1|{MARK}"
-    world.credentials.put("kick", {"access_token": secret("a")})
+    world.put("kick", {"access_token": secret("a")})
     assert world.credentials.playback("kick") == f"1|{MARK}"
     assert world.credentials.api_token("kick") == secret("a")
 
@@ -106,7 +106,7 @@ def test_what_is_not_taken(
     world: Home, platform: str, values: dict[str, Any], fields: list[str]
 ) -> None:
     with pytest.raises(Invalid) as caught:
-        world.credentials.put(platform, values)
+        world.put(platform, values)
     assert [problem.field for problem in caught.value.problems] == fields
     assert MARK not in str(caught.value)
     assert status(world, platform) is LoginStatus.NOT_CONNECTED
@@ -117,7 +117,7 @@ def test_what_is_not_taken(
     datetime(2026, 1, 2, 6, 4, 5),
 ])
 def test_times_are_taken_as_they_are_written(world: Home, moment: Any) -> None:
-    view = world.credentials.put("kick", {"access_token": "a", "expires_at": moment})
+    view = world.put("kick", {"access_token": "a", "expires_at": moment})
     assert view.expires_at == datetime(2026, 1, 2, 6, 4, 5, tzinfo=UTC)
 
 
@@ -146,6 +146,7 @@ def test_cookies_that_are_refused_replace_none(world: Home) -> None:
 
 def test_cookies_end_by_time(world: Home) -> None:
     world.credentials.put_cookies(COOKIES)
+    assert world.events() == [(UPDATED, "youtube", PLAYBACK)]
     world.now = datetime.fromtimestamp(LATER, UTC)
     world.run()
     assert world.credentials.playback("youtube") is None
@@ -160,7 +161,7 @@ def test_cookies_end_by_time(world: Home) -> None:
 def test_a_refused_website_token_is_not_given_out_again(
     world: Home, platform: str, field: str
 ) -> None:
-    world.credentials.put(platform, {field: secret("web")})
+    world.put(platform, {field: secret("web")})
     world.pass_time(60)
     for _ in range(3):
         world.credentials.refused(platform, PLAYBACK, f"no\n{secret('web')} \ud800" + "x" * 999)
@@ -168,13 +169,13 @@ def test_a_refused_website_token_is_not_given_out_again(
     assert world.events() == [(EXPIRED, platform, PLAYBACK)]
     problem = world.view(platform).credentials[PLAYBACK].problem
     assert problem is not None and problem.startswith("no *** ?xxx") and len(problem) == 300
-    world.credentials.put(platform, {field: secret("newer")})
+    world.put(platform, {field: secret("newer")})
     assert world.credentials.playback(platform) == secret("newer")
 
 
 def test_a_refusal_of_the_one_before_ends_nothing(world: Home) -> None:
     """The request with it was under way when another was entered."""
-    world.credentials.put("twitch", {"auth_token": secret("newer")})
+    world.put("twitch", {"auth_token": secret("newer")})
     world.pass_time(29)
     world.credentials.refused("twitch", PLAYBACK, "401")
     assert world.credentials.playback("twitch") == secret("newer")
@@ -206,15 +207,14 @@ def test_they_are_what_platforms_ask_for(world: Home) -> None:
 
 
 def test_deleting(world: Home) -> None:
-    world.credentials.put("twitch", {"access_token": secret("a"), "auth_token": secret("web")})
-    world.credentials.put("kick", {"access_token": secret("k")})
+    world.put("twitch", {"access_token": secret("a"), "auth_token": secret("web")})
+    world.put("kick", {"access_token": secret("k")})
     world.credentials.delete("twitch")
     assert status(world, "twitch") is LoginStatus.NOT_CONNECTED
     assert (world.credentials.api_token("twitch"), world.credentials.playback("twitch")) == (
         None, None)
     assert world.credentials.api_token("kick") == secret("k")
-    assert world.events() == [("platform_auth_updated", "twitch", kind)
-                              for kind in (API, PLAYBACK)]
+    assert world.events() == [(UPDATED, "twitch", kind) for kind in (API, PLAYBACK)]
     world.credentials.delete("twitch")
     assert world.events() == []
 

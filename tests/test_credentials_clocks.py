@@ -45,7 +45,7 @@ def test_clocks_that_jump_end_no_login(world: Home, jump: timedelta) -> None:
 
 
 def test_what_only_time_ends_is_not_ended_by_a_wrong_clock(world: Home) -> None:
-    world.credentials.put("youtube", {
+    world.put("youtube", {
         "access_token": secret("a"), "expires_at": NOW + timedelta(days=2)})
     world.now += timedelta(days=1000)
     world.run()
@@ -98,7 +98,7 @@ def test_a_token_that_twitch_has_ended_is_renewed(world: Home) -> None:
 
 
 def test_a_token_that_twitch_has_ended_for_good(world: Home) -> None:
-    world.credentials.put("twitch", {"access_token": secret("access0")})
+    world.put("twitch", {"access_token": secret("access0")})
     world.web.tell(VALIDATE, INVALID)
     world.pass_time(DAY_S)
     assert world.events() == [EXPIRED]

@@ -175,11 +175,8 @@ def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("status, header, trouble, wait_s", [
     (429, "7", Trouble.RATE_LIMITED, 7.0), (429, "", Trouble.RATE_LIMITED, None),
-    (429, "1e99", Trouble.RATE_LIMITED, 3600.0), (429, "nan", Trouble.RATE_LIMITED, None),
-    (429, "-5", Trouble.RATE_LIMITED, 0.0), (503, "soon", Trouble.ERROR, None),
-    (503, "Wed, 21 Oct 2015 07:28:00 GMT", Trouble.ERROR, 0.0),
-    (503, "Wed, 21 Oct 2999 07:28:00 GMT", Trouble.ERROR, 3600.0),
-    (503, "Wed, 21 Oct 2015 07:28:00", Trouble.ERROR, None),
+    (429, "86400", Trouble.RATE_LIMITED, 3600.0), (503, "soon", Trouble.ERROR, None),
+    (503, "Wed, 21 Oct 2999 07:28:00 GMT", Trouble.ERROR, 3600.0), (500, "9", Trouble.ERROR, 9.0),
 ])
 def test_troubles(status: int, header: str, trouble: Trouble, wait_s: float | None) -> None:
     raw = f"HTTP/1.1 {status} X\r\nRetry-After: {header}\r\nContent-Length: 0\r\n\r\n"

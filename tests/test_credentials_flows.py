@@ -286,7 +286,7 @@ def test_a_platform_without_logins(world: Home) -> None:
         with pytest.raises(PlatformNotFound):
             act("url")
     with pytest.raises(PlatformNotFound):
-        world.credentials.put("myspace", {})
+        world.put("myspace", {})
 
 
 def test_rate_limits_reach_the_caller(world: Home) -> None:
@@ -297,7 +297,7 @@ def test_rate_limits_reach_the_caller(world: Home) -> None:
 
 
 def test_a_login_replaces_one_that_has_expired(world: Home) -> None:
-    world.credentials.put("twitch", {"access_token": secret("old")})
+    world.put("twitch", {"access_token": secret("old")})
     world.web.tell(VALIDATE, INVALID, VALID)
     world.pass_time(3600)
     assert world.view("twitch").status is LoginStatus.EXPIRED

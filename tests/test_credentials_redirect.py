@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,10 +14,10 @@ import pytest
 import requests
 
 from brlib.credentials import LoginStatus, RedirectLogin
-from brlib.errors import Invalid, PlatformError, RecorderError
+from brlib.errors import Conflict, Invalid, PlatformError, RecorderError
 
 from .credentials_home import (
-    KICK_TOKEN, KICK_USERS, MARK, TWITCH_DEVICE, Home, granted, searched, secret,
+    KICK_TOKEN, KICK_USERS, MARK, TWITCH_DEVICE, Asked, Home, granted, searched, secret,
 )
 
 UPDATED = "platform_auth_updated"
@@ -153,6 +154,79 @@ def test_a_code_that_brings_nothing(
         world.credentials.callback("kick", secret("code"), begun.state)
     assert MARK not in str(caught.value)
     assert world.view("kick").status is LoginStatus.NOT_CONNECTED
+
+
+@pytest.mark.parametrize("answer", [
+    (401, {"error": "invalid_client"}), (500, b""), (429, {}), (302, b""), (200, b"<html>"),
+    requests.Timeout(), requests.ConnectionError(),
+])
+def test_what_failed_can_be_brought_back_again(world: Home, answer: Any) -> None:
+    """Also after a restart; and once it is done, no more."""
+    begun = begin_redirect(world)
+    world.web.tell(KICK_TOKEN, answer, answer, granted(1))
+    for _ in range(2):
+        with pytest.raises(PlatformError):
+            world.credentials.callback("kick", secret("code"), begun.state)
+        world.restart(60)
+    assert world.credentials.callback(
+        "kick", secret("code"), begun.state).status is LoginStatus.CONNECTED
+    with pytest.raises(Invalid):
+        world.credentials.callback("kick", secret("code"), begun.state)
+    assert len(world.web.of(KICK_TOKEN)) == 3
+
+
+def test_what_failed_can_be_brought_back_for_ten_minutes(world: Home) -> None:
+    begun = begin_redirect(world)
+    world.web.tell(KICK_TOKEN, (500, b""))
+    with pytest.raises(PlatformError):
+        world.credentials.callback("kick", secret("code"), begun.state)
+    world.pass_time(600)
+    refused_callback(world, "state", code=secret("code"), state=begun.state)
+    assert world.store.login_flows.find_all() == []
+
+
+def test_an_app_that_is_taken_away_meanwhile_may_come_back(world: Home) -> None:
+    begun = begin_redirect(world)
+    world.web.tell(KICK_TOKEN, granted(1))
+    world.set(kick_client_secret=None)
+    with pytest.raises(Conflict, match="kick_client_secret"):
+        world.credentials.callback("kick", secret("code"), begun.state)
+    world.set(kick_client_secret=secret("ki-app"))
+    assert world.credentials.callback(
+        "kick", secret("code"), begun.state).status is LoginStatus.CONNECTED
+
+
+def test_two_at_once_redeem_it_once(world: Home) -> None:
+    """The second comes while the platform thinks, and a third afterwards; time goes on."""
+    begun = begin_redirect(world)
+    others: list[Exception] = []
+
+    def slowly(asked: Asked) -> Any:
+        try:
+            world.credentials.callback("kick", secret("code"), begun.state)
+        except Conflict as error:
+            others.append(error)
+        world.now += timedelta(minutes=11)
+        world.run()
+        return granted(1)
+
+    world.web.tell(KICK_TOKEN, slowly)
+    assert world.credentials.callback(
+        "kick", secret("code"), begun.state).status is LoginStatus.CONNECTED
+    assert len(others) == len(world.web.of(KICK_TOKEN)) == 1
+    with pytest.raises(Invalid):
+        world.credentials.callback("kick", secret("code"), begun.state)
+
+
+def test_a_login_that_is_deleted_while_it_is_redeemed(world: Home) -> None:
+    begun = begin_redirect(world)
+
+    def delete(asked: Asked) -> Any:
+        world.credentials.delete("kick")
+        return granted(1)
+
+    world.web.tell(KICK_TOKEN, delete)
+    refused_callback(world, "state", code=secret("code"), state=begun.state)
 
 
 def test_another_app_before_the_address_comes_back(world: Home) -> None:

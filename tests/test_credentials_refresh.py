@@ -219,10 +219,10 @@ def test_a_disk_that_is_full_loses_no_token(
         def fail(*_: object) -> bool:
             raise sqlite3.OperationalError("database or disk is full")
         full.setattr("brlib.store.credentials.Credentials.replace", fail)
-        for _ in range(2):
-            with pytest.raises(sqlite3.OperationalError):
-                world.credentials.step()
-    world.run()
+        world.pass_time(120)
+        assert ["is full" in problem for problem in world.credentials.problems()] == [True]
+    world.pass_time(180)
+    assert world.credentials.problems() == []
     assert len(world.web.of(TWITCH_TOKEN)) == 1
     assert world.kept("twitch").refresh_token == secret("refresh1")
 
@@ -258,7 +258,7 @@ def test_what_a_refresh_brings_too_late_is_not_kept(world: Home, meanwhile: str)
         if meanwhile == "deleted":
             world.credentials.delete("twitch")
         else:
-            world.credentials.put("twitch", {"access_token": secret("other")})
+            world.put("twitch", {"access_token": secret("other")})
         return granted(1)
 
     world.enter("twitch", 300)
@@ -272,7 +272,7 @@ def test_what_a_refresh_brings_too_late_is_not_kept(world: Home, meanwhile: str)
 
 def test_a_refusal_that_comes_too_late_ends_nothing(world: Home) -> None:
     def answer(asked: Asked) -> tuple[Any, ...]:
-        world.credentials.put("twitch", {"access_token": secret("other")})
+        world.put("twitch", {"access_token": secret("other")})
         return not_taken()
 
     world.enter("twitch", 300)

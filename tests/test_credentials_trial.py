@@ -56,7 +56,7 @@ def test_an_api_login_is_tried(
     world: Home, platform: str, url: str, answer: Any, success: bool, words: str,
     username: str | None,
 ) -> None:
-    world.credentials.put(platform, {"access_token": secret("a")})
+    world.put(platform, {"access_token": secret("a")})
     world.web.tell(url, answer)
     tested = world.credentials.test(platform)
     assert (tested.platform, tested.success, tested.username) == (platform, success, username)
@@ -86,7 +86,7 @@ def test_an_api_login_is_tried(
 def test_a_kick_token_that_may_not_say_whose_it_is(
     world: Home, answer: Any, success: bool
 ) -> None:
-    world.credentials.put("kick", {"access_token": secret("a"), "username": "Anna"})
+    world.put("kick", {"access_token": secret("a"), "username": "Anna"})
     world.web.tell(KICK_USERS, (403, {"message": "Forbidden"}))
     world.web.tell(KICK_INTROSPECT, answer)
     tested = world.credentials.test("kick")
@@ -128,7 +128,7 @@ def test_cookies_are_tried(
 def test_a_website_token_is_tried(
     world: Home, platform: str, field: str, url: str, answer: Any, outcome: LoginStatus
 ) -> None:
-    world.credentials.put(platform, {field: secret("web")})
+    world.put(platform, {field: secret("web")})
     world.web.tell(url, answer)
     tested = world.credentials.test(platform)
     assert tested.success is (outcome is LoginStatus.CONNECTED)
@@ -138,7 +138,7 @@ def test_a_website_token_is_tried(
 
 
 def test_both_are_tried(world: Home) -> None:
-    world.credentials.put("kick", {"access_token": secret("a"), "session_token": secret("web")})
+    world.put("kick", {"access_token": secret("a"), "session_token": secret("web")})
     world.web.tell(KICK_USERS, USER)
     world.web.tell(KICK_SITE, (401, {}))
     tested = world.credentials.test("kick")

@@ -15,6 +15,7 @@ from .standin.accounts import GOOGLE
 from .standin.base import Reply
 from .standin.kick import API as KICK_API
 from .standin.kick import LOGIN as KICK_LOGIN
+from .standin.kick import STARTED
 from .standin.twitch import GQL, HELIX, ID, WEB_CLIENT_ID
 from .standin.world import API_KEY, APP_SECRETS, MARK, World, bodies, clips
 from .standin.youtube import DATA_API, SITE, Video
@@ -117,10 +118,23 @@ def test_logging_in_by_redirect(world: World) -> None:
     assert tried(world, "kick") == (True, "Anna")
 
 
+def test_a_deleted_login_is_taken_back(world: World) -> None:
+    begun = call(world, "POST", "/kick/oauth/start")
+    call(world, "POST", "/kick/oauth/callback",
+         {"redirect_url": world.accounts.consent(begun["auth_url"])})
+    assert world.hear("platform_auth_updated", platform="kick")["kind"] == "api"
+    call(world, "DELETE", "/kick", wanted=204)
+    assert world.hear("platform_auth_updated", platform="kick")["kind"] == "api"
+    assert call(world, "GET", "/kick")["status"] == "not_connected"
+    tokens = [world.accounts.given[f"kick-{kind}2"] for kind in ("refresh", "access")]
+    wait_until(lambda: world.accounts.revoked == tokens, 20.0)
+
+
 def test_the_site_s_own_token_of_twitch(world: World) -> None:
     """With it a stream for subscribers is recorded."""
     found = call(world, "PUT", "/twitch", {"auth_token": AUTH_TOKEN})
     assert found["credentials"]["playback"]["status"] == "unverified"
+    assert world.hear("platform_auth_updated", platform="twitch")["kind"] == "playback"
     assert tried(world, "twitch") == (True, "anna")
     channel_id = world.daemon.get("/api/channels")["channels"][-1]["id"]
     live = world.twitch.go_live("anna", media=bodies(0, 6), subscribers_only=True)
@@ -135,11 +149,30 @@ def test_the_site_s_own_token_of_twitch(world: World) -> None:
 def test_the_session_of_kick(world: World) -> None:
     world.kick.add("kim", live=True, needs_token=True)
     call(world, "PUT", "/kick", {"session_token": world.kick.session_token})
-    assert tried(world, "kick") == (True, "Anna")
+    assert tried(world, "kick") == (True, "anna")
     world.broadcast_six()
     recording = world.record_six(world.add("kick", "kim"))
     world.kick.channels["kim"].live = False
-    assert recording["broadcast_id"] == "uuid-5"
+    assert recording["broadcast_id"] == STARTED
+
+
+def test_an_app_that_comes_or_goes_makes_no_other_broadcast(world: World) -> None:
+    """One whose recording was stopped is not recorded again."""
+    world.kick.add("mia", live=True, shape={"created_at": "2026-03-04 05:06:50"})
+    world.broadcast_six()
+    channel_id = world.add("kick", "mia")
+    recording_id = world.recording_of(channel_id)
+    world.wait_segments(recording_id, 1)
+    assert world.daemon.call("POST", f"/api/recordings/{recording_id}/stop")[0] == 202
+    world.wait_complete(recording_id)
+    asked = len(world.standin.asked("kick.com", "/api/v2/channels/mia"))
+    for value in (None, APP_SECRETS["kick"]):
+        assert world.daemon.call("PATCH", "/api/settings", {"kick_client_secret": value})[0] == 200
+        found = world.check(channel_id)
+        assert (found["live"], found["recording_id"]) == (True, None)
+        assert world.channel(channel_id)["status_reason"] == "stopped"
+    assert len(world.standin.asked("kick.com", "/api/v2/channels/mia")) > asked
+    world.kick.channels["mia"].live = False
 
 
 @pytest.mark.parametrize("way", ["json", "form"])
@@ -224,9 +257,11 @@ def test_each_secret_is_only_where_it_belongs(world: World) -> None:
         AUTH_TOKEN: [GQL, ID], world.kick.session_token: ["kick.com"],
         world.youtube.member: [SITE], LOGIN_INFO: [SITE],
         given["twitch-access1"]: [HELIX, ID], given["google-access1"]: [DATA_API],
-        given["kick-access1"]: [KICK_API], given["kick-code1"]: [KICK_LOGIN],
+        given["kick-access1"]: [KICK_API], given["kick-access2"]: [KICK_API, KICK_LOGIN],
+        given["kick-code1"]: [KICK_LOGIN], given["kick-code2"]: [KICK_LOGIN],
         given["twitch-device1"]: [ID], given["google-device1"]: [GOOGLE],
-        given["twitch-refresh1"]: [], given["google-refresh1"]: [], given["kick-refresh1"]: [],
+        given["twitch-refresh1"]: [], given["google-refresh1"]: [GOOGLE],
+        given["kick-refresh1"]: [], given["kick-refresh2"]: [KICK_LOGIN],
         f"bad-{MARK}": sorted({ID, DATA_API, KICK_API, "kick.com"}),
         "kick-app-token-1": [KICK_API], next(iter(world.twitch.app_tokens)): [HELIX],
     }

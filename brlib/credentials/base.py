@@ -184,6 +184,9 @@ class Provider(Protocol):
 
     def refresh(self, app: App, refresh_token: str) -> Grant: ...
 
+    def revoke(self, client_id: str, access_token: str, refresh_token: str | None) -> None:
+        """End a login at the platform; one that is over already is fine."""
+
     def identify(self, access_token: str) -> Identity: ...
 
     def try_playback(self, secret: str, now: datetime) -> Identity: ...

@@ -8,9 +8,11 @@ published holds a secret or a part of one.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from requests import Session
@@ -24,13 +26,15 @@ from ..store import Store
 from ..store.credentials import API, PLAYBACK, Credential
 from ..workers import Worker
 from .base import (
-    PLATFORMS, Availability, DeviceLogin, KeptCookies, PlatformView, Provider, RedirectLogin,
+    KINDS, PLATFORMS, Availability, DeviceLogin, KeptCookies, PlatformView, Provider, RedirectLogin,
     Tested,
 )
 from .exchange import Exchange, new_session
 from .flows import Flows
 from .keeper import Keeper
 from .kick import Kick
+from .parts import Part
+from .revocations import Revocations
 from .trial import Trial
 from .twitch import Twitch
 from .values import entered
@@ -42,6 +46,8 @@ log = logging.getLogger(__name__)
 
 # A request with the credential before it may still be under way.
 REFUSAL_COUNTS_AFTER = timedelta(seconds=30)
+# Two questions with the deadlines in them.
+STEP_MAX_S = 300.0
 
 
 class Credentials:
@@ -65,7 +71,10 @@ class Credentials:
         self._flows = Flows(self._vault, store, {"twitch": twitch, "youtube": youtube},
                             {"kick": kick}, self._keeper.stored, monotonic)
         self._trial = Trial(self._vault, self._keeper)
-        self.worker = Worker("credentials", self.step)
+        self._revocations = Revocations(self._vault)
+        self._monotonic = monotonic
+        self._parts, self._turn = self._all_parts(), 0
+        self.worker = Worker("credentials", self.step, STEP_MAX_S)
 
     def start(self) -> None:
         self.worker.start()
@@ -79,9 +88,30 @@ class Credentials:
         return self.worker.join(deadline_s)
 
     def step(self) -> float:
-        """At most one question to one platform of each sort; seconds until there is another."""
-        self._vault.announce()
-        return min(self._flows.step(), self._keeper.step())
+        """Each part in its turn, up to the first that did something: one question, as a rule.
+        Seconds until there is another."""
+        wait_s = math.inf
+        for _ in self._parts:
+            part = self._parts[self._turn]
+            self._turn = (self._turn + 1) % len(self._parts)
+            wait_s = min(wait_s, part.turn(self._monotonic()))
+            if wait_s <= 0:
+                break
+        return wait_s
+
+    def _all_parts(self) -> list[Part]:
+        parts = [Part("what was deleted", self._revocations.step),
+                 Part("logging in", self._flows.step)]
+        for platform in PLATFORMS:
+            parts += [Part(f"the {KIND_NAMES[kind]} to {platform}",
+                           partial(self._vault.announce, platform, kind)) for kind in KINDS]
+            parts.append(Part(f"keeping the {KIND_NAMES[API]} to {platform}",
+                              partial(self._keeper.step, platform)))
+        return parts
+
+    def problems(self) -> list[str]:
+        """What of it fails, for health; the others go on."""
+        return sorted(filter(None, (part.problem for part in self._parts)))
 
     # What is kept.
 
@@ -91,9 +121,9 @@ class Credentials:
     def get(self, platform: str) -> PlatformView:
         """Raises PlatformNotFound."""
         self._vault.provider(platform)
+        found = [self._vault.store.find(platform, kind) for kind in KINDS]
         kept = [(credential, credential.problem or self._vault.misfit(credential))
-                for credential in self._vault.store.find_all()
-                if credential.platform == platform]
+                for credential in found if credential is not None]
         return platform_view(platform, kept, self._clock())
 
     def put(self, platform: str, values: Mapping[str, Any]) -> PlatformView:
@@ -118,14 +148,28 @@ class Credentials:
                      KIND_NAMES[credential.kind])
             if credential.kind == API:
                 self._keeper.stored(credential.platform)
+            self._vault.updated(credential.platform, credential.kind)
         self.worker.wake()
 
     def delete(self, platform: str) -> None:
-        """Both kinds, and logins under way; again does no harm. Raises PlatformNotFound."""
+        """Both kinds, and logins under way; again does no harm. The platform is told later.
+        Raises PlatformNotFound."""
         self._vault.provider(platform)
+        login = self._find_readable(platform)
         for kind in self._vault.store.delete(platform):
             log.info("%s: the %s was deleted", platform, KIND_NAMES[kind])
             self._vault.updated(platform, kind)
+        if login is not None:
+            self._revocations.add(login)
+            self.worker.wake()
+
+    def _find_readable(self, platform: str) -> Credential | None:
+        """The API login; what cannot be read can be deleted all the same."""
+        try:
+            return self._vault.store.find(platform, API)
+        except ValueError:
+            log.exception("%s: the login that is deleted cannot be read", platform)
+            return None
 
     def test(self, platform: str) -> Tested:
         """Try what is kept by real requests. Raises PlatformNotFound, Unavailable."""

@@ -1,7 +1,8 @@
 """One request to a platform, and its answer: bounded, without redirects, without memory.
 
-Used by the providers. Secrets go into bodies and headers only, never into an address; no
-words of an answer or of `requests` go into a message, since they may repeat a secret.
+Used by the providers. Secrets go into bodies and headers only, never into an address (but for
+Kick's tokens at their end, which it wants there); no words of an answer or of `requests` go
+into a message, since they may repeat a secret.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,11 +17,12 @@ from requests import PreparedRequest, RequestException, Session
 from urllib3.exceptions import HTTPError as Urllib3Error
 
 from ..errors import PlatformError, Trouble
-from ..models import utc_now
+from ..platforms.answers import retry_after_s
 from ..platforms.sessions import BoundedAdapter
 
 CONNECT_MAX_S = 5.0
 SILENCE_MAX_S = 10.0
+# A login lasts for hours only: a wrong header must not keep it from being renewed.
 RETRY_AFTER_MAX_S = 3600.0
 HEADERS = {"User-Agent": "BattlesRecord", "Accept": "application/json"}
 
@@ -80,29 +81,15 @@ class Exchange:
         except (RequestException, Urllib3Error, OSError, ValueError) as error:
             raise PlatformError(
                 f"{host} cannot be reached ({type(error).__name__})") from None
-        retry_after_s = _seconds(answer.headers.get("Retry-After"))
+        wait_s = retry_after_s(answer.headers.get("Retry-After"), RETRY_AFTER_MAX_S)
         if answer.status_code == 429:
             raise PlatformError(f"{host} asks for fewer requests (HTTP 429)",
-                                Trouble.RATE_LIMITED, retry_after_s)
+                                Trouble.RATE_LIMITED, wait_s)
         if answer.status_code >= 500:
             raise PlatformError(f"{host} has a fault of its own (HTTP {answer.status_code})",
-                                Trouble.ERROR, retry_after_s)
+                                Trouble.ERROR, wait_s)
         return Answer(host, answer.status_code, answer.content, answer.headers.get("Location"))
 
 
 def _as_it_is(request: PreparedRequest) -> PreparedRequest:
     return request
-
-
-def _seconds(text: str | None) -> float | None:
-    """What `Retry-After` asks for, at most an hour; None where it is missing or nonsense."""
-    if text is None:
-        return None
-    try:
-        wait_s = float(text)
-    except ValueError:
-        try:
-            wait_s = (parsedate_to_datetime(text) - utc_now()).total_seconds()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return min(RETRY_AFTER_MAX_S, max(0.0, wait_s)) if wait_s == wait_s else None

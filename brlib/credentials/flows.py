@@ -10,10 +10,12 @@ import base64
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 
-from ..errors import Invalid, PlatformError, Problem
+from ..errors import Conflict, Invalid, PlatformError, Problem
 from ..platforms.base import App
 from ..store import Store
 from ..store.credentials import API, DEVICE, REDIRECT, LoginFlow
@@ -49,6 +51,9 @@ class Flows:
         self._on_login = on_login
         self._monotonic = monotonic
         self._next_s: dict[str, float] = {}
+        self._lock = threading.Lock()
+        # The states that someone has brought back, while the platform is asked.
+        self._at_work: set[str] = set()
 
     def begin(self, platform: str) -> DeviceLogin | RedirectLogin:
         """Raises PlatformNotFound, Conflict when no app is configured, PlatformError."""
@@ -90,30 +95,62 @@ class Flows:
         self, platform: str, code: str | None, state: str | None, redirect_url: str | None
     ) -> None:
         """Raises PlatformNotFound; Invalid for what did not come out of a login that was
-        begun here and is not over; PlatformError."""
+        begun here and is not over; Conflict while it is being finished or no app is
+        configured; PlatformError, and it can be brought back again."""
         self._vault.provider(platform)
         provider = self._redirects.get(platform)
         if provider is None:
             raise Invalid([], f"{platform} logs in by a code that is entered there: nothing "
                               "has to be brought back")
         code, state = returned(code, state, redirect_url)
-        flow = self._store.take(state, platform)
-        if flow is None or flow.expires_at <= self._vault.clock():
-            raise Invalid([Problem("state", "is of no login that was begun here and is not "
-                                            "over: begin again")])
+        with self._held(state):
+            self._redeem(platform, provider, self._get_begun(platform, state), code)
+
+    @contextmanager
+    def _held(self, state: str) -> Iterator[None]:
+        """What is at work on a login that was begun, alone. Raises Conflict."""
+        with self._lock:
+            if state in self._at_work:
+                raise Conflict("This login is being finished already: wait for that")
+            self._at_work.add(state)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_work.discard(state)
+
+    def _get_begun(self, platform: str, state: str) -> LoginFlow:
+        """Raises Invalid."""
+        for flow in self._store.find_all():
+            if (flow.id, flow.platform, flow.flow) == (state, platform, REDIRECT):
+                if flow.expires_at > self._vault.clock():
+                    return flow
+                self._store.take(flow.id, platform)
+        raise Invalid([Problem("state", "is of no login that was begun here and is not over: "
+                                        "begin again")])
+
+    def _redeem(
+        self, platform: str, provider: RedirectProvider, flow: LoginFlow, code: str | None
+    ) -> None:
+        """Only a platform's own no ends the login: after any other failure the same address can
+        be brought back again."""
         if code is None:
-            raise Invalid([Problem("redirect_url", "says that the login was denied")])
+            raise self._over(flow, "redirect_url", "says that the login was denied")
         app = self._vault.need_app(platform)
         if app.client_id != flow.client_id:
-            raise Invalid([Problem("state", "is of another client id: begin again")])
+            raise self._over(flow, "state", "is of another client id: begin again")
         try:
             grant = provider.redeem(app, code, flow.secret)
         except Rejected:
-            raise Invalid([Problem(
-                "code", "is not taken, it was used or is too old: begin again")]) from None
-        credential = self._vault.granted(platform, grant, app.client_id)
-        self._vault.store.put(credential)
+            raise self._over(
+                flow, "code", "is not taken, it was used or is too old: begin again") from None
+        if not self._store.finish(flow.id, self._vault.granted(platform, grant, app.client_id)):
+            raise Invalid([Problem("state", "is of a login that was ended here meanwhile")])
         self._introduce(platform)
+
+    def _over(self, flow: LoginFlow, name: str, reason: str) -> Invalid:
+        self._store.take(flow.id, flow.platform)
+        return Invalid([Problem(name, reason)])
 
     def _introduce(self, platform: str) -> None:
         """Ask whose login it is that was just kept."""
@@ -137,10 +174,16 @@ class Flows:
         flows = self._store.find_all()
         self._next_s = {flow.id: self._next_s.get(flow.id, now_s + flow.interval_s)
                         for flow in flows}
+        with self._lock:
+            at_work = set(self._at_work)
         for flow in flows:
+            if flow.id in at_work:
+                continue
             if flow.expires_at <= now:
                 self._drop(flow, "a login was begun and not finished in time")
             elif flow.flow == DEVICE and self._next_s[flow.id] <= now_s:
+                # Whatever becomes of this one, the others have their turn first.
+                self._next_s[flow.id] = now_s + flow.interval_s
                 self._ask(flow)
                 return 0.0
             elif flow.flow == DEVICE:

@@ -16,10 +16,9 @@ from datetime import timedelta
 from ..errors import PlatformError, Unavailable
 from ..store.credentials import API, Credential, Status
 from .base import PLATFORMS, Grant, Rejected
-from .vault import Vault
+from .vault import LOOK_S, Vault
 
 EARLY = timedelta(minutes=10)
-LOOK_S = 60.0  # the clock may jump at any time
 # Tokens that last shorter than EARLY, and platforms that say no to a good token.
 PAUSE_S = 60.0
 BACKOFF_S, BACKOFF_MAX_S = 30.0, 900.0
@@ -63,23 +62,19 @@ class Keeper:
         plan.validate_s = min(plan.validate_s, max(self._monotonic(),
                                                    plan.validated_s + PAUSE_S))
 
-    def step(self) -> float:
+    def step(self, platform: str) -> float:
         """Do one thing that is due; seconds until the next is, 0 when there may be one now."""
-        wait_s = LOOK_S
-        for credential in self._vault.store.find_all():
-            if credential.kind != API or credential.status is Status.EXPIRED:
-                continue
-            plan, now_s = self._plans[credential.platform], self._monotonic()
-            refresh_s = max(self._refresh_in_s(credential, plan), plan.refresh_s - now_s)
-            validate_s = plan.validate_s - now_s
-            if refresh_s <= 0:
-                self._renew(credential, plan)
-                return 0.0
-            if validate_s <= 0:
-                self._validate(credential, plan)
-                return 0.0
-            wait_s = min(wait_s, refresh_s, validate_s)
-        return wait_s
+        credential = self._vault.store.find(platform, API)
+        if credential is None or credential.status is Status.EXPIRED:
+            return LOOK_S
+        plan, now_s = self._plans[platform], self._monotonic()
+        refresh_s = max(self._refresh_in_s(credential, plan), plan.refresh_s - now_s)
+        validate_s = plan.validate_s - now_s
+        if refresh_s <= 0:
+            self._renew(credential, plan)
+        elif validate_s <= 0:
+            self._validate(credential, plan)
+        return max(0.0, min(LOOK_S, refresh_s, validate_s))
 
     def _refresh_in_s(self, credential: Credential, plan: _Plan) -> float:
         if credential.refresh_token is None:

@@ -24,6 +24,7 @@ SITE_USER = "https://kick.com/api/v1/user"
 # Must be set in the app, letter by letter; 127.0.0.1 does not come through Kick's front end.
 REDIRECT_URI = "http://localhost/kick"
 SCOPES = "user:read channel:read"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class Kick:
@@ -50,6 +51,16 @@ class Kick:
     def refresh(self, app: App, refresh_token: str) -> Grant:
         return oauth.new_tokens(self.label, self._token(app, {
             "grant_type": "refresh_token", "refresh_token": refresh_token}))
+
+    def revoke(self, client_id: str, access_token: str, refresh_token: str | None) -> None:
+        """Both tokens, each in the address: Kick's documents know no other place."""
+        answers = [self._exchange.post(
+            f"{OAUTH}/revoke?" + urlencode({"token": token, "token_hint_type": kind}), {}, FORM)
+            for kind, token in (("refresh_token", refresh_token), ("access_token", access_token))
+            if token]
+        for answer in answers:
+            if answer.status != 200:
+                raise oauth.unexpected(self.label, answer)
 
     def identify(self, access_token: str) -> Identity:
         bearer = {"Authorization": f"Bearer {access_token}"}

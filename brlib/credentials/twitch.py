@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ..errors import PlatformError
 from ..platforms.base import App
 from ..store.credentials import DEVICE
 from . import oauth
@@ -42,6 +43,14 @@ class Twitch:
         return oauth.new_tokens(self.label, self._token(app, {
             **({"client_secret": app.client_secret} if app.client_secret else {}),
             "grant_type": "refresh_token", "refresh_token": refresh_token}), final_status=401)
+
+    def revoke(self, client_id: str, access_token: str, refresh_token: str | None) -> None:
+        if not client_id:
+            raise PlatformError("nobody has said which client id it belongs to")
+        answer = self._exchange.post(
+            f"{HOST}/oauth2/revoke", {"client_id": client_id, "token": access_token})
+        if answer.status != 200:
+            raise oauth.unexpected(self.label, answer)
 
     def identify(self, access_token: str) -> Identity:
         answer = self._exchange.get(

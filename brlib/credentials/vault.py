@@ -24,6 +24,7 @@ from .views import over
 log = logging.getLogger(__name__)
 
 PROBLEM_MAX = 300
+LOOK_S = 60.0  # the clock may jump at any time
 UPDATED, EXPIRED = "platform_auth_updated", "platform_auth_expired"
 KIND_NAMES = {API: "API login", PLAYBACK: "playback login"}
 
@@ -138,14 +139,17 @@ class Vault:
         if problem != credential.problem and self.store.change(credential.id, problem=problem):
             log.warning("%s: %s", credential.platform, problem)
 
-    def announce(self) -> None:
-        """Say of each credential that is over that it is; once, also across restarts."""
-        for credential in self.store.find_all():
+    def announce(self, platform: str, kind: str) -> float:
+        """Say of a credential that is over that it is; once, also across restarts. Seconds
+        until the next look."""
+        credential = self.store.find(platform, kind)
+        if credential is not None:
             is_over = over(credential, self.clock())
             if is_over and not credential.announced:
                 self._announce(credential)
             elif credential.announced and not is_over:
                 self.store.change(credential.id, announced=False)  # the clock was wrong
+        return LOOK_S
 
     def updated(self, platform: str, kind: str) -> None:
         self._bus.publish(UPDATED, {"platform": platform, "kind": kind})

@@ -56,6 +56,12 @@ class YouTube:
         return oauth.new_tokens(self.label, self._token(app, {
             "grant_type": "refresh_token", "refresh_token": refresh_token}))
 
+    def revoke(self, client_id: str, access_token: str, refresh_token: str | None) -> None:
+        """Either token ends the whole login; the one for refreshing lasts longer."""
+        answer = self._exchange.post(f"{OAUTH}/revoke", {"token": refresh_token or access_token})
+        if answer.status != 200 and "invalid_token" not in oauth.words_of(answer):
+            raise oauth.unexpected(self.label, answer)
+
     def identify(self, access_token: str) -> Identity:
         answer = self._exchange.get(CHANNELS, {"Authorization": f"Bearer {access_token}"})
         if answer.status == 401:

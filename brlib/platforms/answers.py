@@ -68,20 +68,21 @@ def object_of(answer: Response, what: str) -> dict[str, Any]:
     return value
 
 
-def retry_after_s(header: str | None) -> float | None:
-    """Seconds that a `Retry-After` asks for, which is a number or a date (RFC 9110)."""
+def retry_after_s(header: str | None, most_s: float = RETRY_MAX_S) -> float | None:
+    """Seconds that a `Retry-After` asks for, which is a number or a date (RFC 9110), and no more
+    than `most_s`. None where it is missing or neither."""
     if header is None:
         return None
     text = header.strip()
-    if re.fullmatch(r"\d{1,12}(\.\d{1,6})?", text):
-        return min(float(text), RETRY_MAX_S)
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", text):
+        return min(float(text), most_s)
     try:
         at = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=timezone.utc)
-    return min(max(0.0, (at - utc_now()).total_seconds()), RETRY_MAX_S)
+    return min(max(0.0, (at - utc_now()).total_seconds()), most_s)
 
 
 def answer_behind(error: BaseException) -> Response | None:

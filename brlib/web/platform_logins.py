@@ -83,6 +83,7 @@ def put_platform(platform: str, body: Given) -> Any:
 
 @routes.delete("/auth/platforms/<platform>", "Forget a platform login", errors=(NOT_FOUND,))
 def delete_platform(platform: str) -> None:
+    """Gone here at once; the platform is asked a moment later to end the login there, too."""
     service().credentials.delete(platform)
 
 
@@ -105,7 +106,8 @@ def start_login(platform: str) -> Any:
              body=CALLBACK,
              errors=(NOT_FOUND, "CONFLICT", "PLATFORM_ERROR", "UNAVAILABLE"))
 def finish_login(platform: str, body: Given) -> Any:
-    """With `code` and `state`, or the whole address as `redirect_url`."""
+    """With `code` and `state`, or the whole address as `redirect_url`. Where the platform fails,
+    the same can be sent again for ten minutes."""
     return shown(service().credentials.callback(platform, **body))
 
 

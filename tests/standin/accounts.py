@@ -26,7 +26,8 @@ INTERVAL_S = 1
 
 class Accounts:
     """`mark` is part of every secret that is given out; all of those are in `given`, by name.
-    `taken` are the Google and Kick tokens that are good, with their owners."""
+    `taken` are the Google and Kick tokens that are good, with their owners; `revoked` those
+    that were taken back."""
 
     def __init__(
         self, twitch: TwitchHost, youtube: YouTubeHost, kick: KickHost, mark: str
@@ -38,6 +39,7 @@ class Accounts:
         self.asked = {"twitch": 0, "google": 0}
         self.given: dict[str, str] = {}
         self.taken: dict[str, str] = {}
+        self.revoked: list[str] = []
         # What a person's browser brings back from Kick, and the challenge it came with.
         self._codes: dict[str, str] = {}
 
@@ -72,6 +74,8 @@ class Accounts:
             (GOOGLE, "/device/code"): lambda form: self._device("google", "verification_url"),
             (GOOGLE, "/token"): self._google_token,
             (KICK_LOGIN, "/oauth/token"): self._kick_token,
+            (ID, "/oauth2/revoke"): self._revoke,
+            (GOOGLE, "/revoke"): self._revoke,
         }.get((request.host, request.path))
         if known is not None:
             return known(request.form())
@@ -80,6 +84,7 @@ class Accounts:
             (SITE, "/account"): self._account,
             (KICK_API, "/public/v1/users"): self._kick_owner,
             (KICK_SITE, "/api/v1/user"): self._kick_session,
+            (KICK_LOGIN, "/oauth/revoke"): self._kick_revoke,
         }.get((request.host, request.path))
         return whose(request) if whose is not None else None
 
@@ -122,6 +127,21 @@ class Accounts:
         granted = self._grant("kick", 7200)
         self.taken[granted["access_token"]] = "Anna"
         return Reply.json({**granted, "token_type": "Bearer", "scope": "user:read channel:read"})
+
+    def _revoke(self, form: dict[str, str]) -> Reply:
+        """Nobody's token any more; what never was one is an error."""
+        token = form.get("token")
+        if token is None or token not in self.given.values():
+            return Reply.json({"error": "invalid_token", "message": "Invalid token"}, 400)
+        with self._lock:
+            self.revoked.append(token)
+        self.taken.pop(token, None)
+        self._twitch.users_by_token.pop(token, None)
+        return Reply(200, b"OK")
+
+    def _kick_revoke(self, request: Request) -> Reply:
+        """Its parameters are in the address."""
+        return self._revoke(request.query)
 
     def _ready(self, where: str) -> bool:
         with self._lock:
