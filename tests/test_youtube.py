@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from streamlink.stream.ffmpegmux import MuxedStream
 
 from brlib.errors import Invalid, PlatformError, Trouble
 from brlib.models import Broadcast, Channel, utc_now
@@ -16,11 +17,12 @@ from brlib.platforms.base import App, Offline
 from brlib.platforms.youtube import YouTube
 from brlib.platforms.youtube_api import YouTubeApi
 from brlib.platforms.youtube_page import look, trouble_of
+from brlib.platforms.ytdlp import Format, Found, YtDlp
 
 from .standin.adapter import StandInSessions
 from .standin.base import Cut, Reply, StandIn
 from .standin.logins import GivenLogins
-from .standin.youtube import DATA_API, SITE, Video, YouTubeHost
+from .standin.youtube import DATA_API, MANIFESTS, SITE, Video, YouTubeHost
 
 ID = "abcdefghijk"
 KEY = App(api_key="AIza-data-api-key")
@@ -326,6 +328,29 @@ def test_open_what_is_restricted_without_cookies(scene: Scene, youtube: YouTube)
     assert raised.value.trouble is Trouble.RESTRICTED
 
 
+class Apart(YtDlp):
+    """Finds picture and sound, each for itself, and no playlist of both."""
+
+    def find(self, url: str, cookies: str | None = None, deadline_s: float | None = None) -> Found:
+        return Found("is_live", tuple(
+            Format(name, f"https://{MANIFESTS}/{name}", False, None, {})
+            for name in ("audio_only", "360p", "720p60")), ())
+
+
+@pytest.mark.parametrize(("quality", "parts"), [
+    ("source", ["720p60", "audio_only"]), ("audio_only", ["audio_only"])])
+def test_picture_and_sound_apart(quality: str, parts: list[str], scene: Scene) -> None:
+    scene.live()
+    scene.host.for_plugin = False
+    youtube = YouTube(StandInSessions(scene.standin), scene.logins, Apart())
+    opened = youtube.open(channel(quality=quality))
+    youtube.close()
+    assert opened is not None and opened.quality == parts[0]
+    streams = opened.stream.substreams if len(parts) > 1 else [opened.stream]
+    assert [one.url.rpartition("/")[2] for one in streams] == parts
+    assert isinstance(opened.stream, MuxedStream) is (len(parts) > 1)
+
+
 def test_profile(scene: Scene, youtube: YouTube) -> None:
     scene.host.add("@chess")
     shown = youtube.profile(channel())
@@ -344,3 +369,10 @@ def test_times_of_an_upcoming_broadcast_without_a_stamp() -> None:
     found = look(f"var ytInitialPlayerResponse = {json.dumps(player)};", cookies=False)
     epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
     assert found == Offline(epoch + timedelta(seconds=1772600767))
+
+
+@pytest.mark.parametrize("details", [{"isLive": True}, {"isLive": True, "videoId": ""}])
+def test_live_without_a_video_is_no_answer(details: dict[str, object]) -> None:
+    player = {"playabilityStatus": {"status": "OK"}, "videoDetails": details}
+    with pytest.raises(PlatformError, match="do not know"):
+        look(f"var ytInitialPlayerResponse = {json.dumps(player)};", cookies=False)

@@ -11,7 +11,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from ssl import OP_NO_TICKET, SSLContext
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -25,7 +26,7 @@ from streamlink.session.session import Streamlink
 from streamlink.stream.hls.hls import HLSStream
 
 from ..errors import Invalid, PlatformError, Problem, Trouble, hosts_only
-from ..models import Broadcast, Channel
+from ..models import Broadcast, Channel, iso
 from ..quality import choose
 from .answers import (
     address_at, answer_behind, ask, moment_at, object_of, refused, text_at, whole_at,
@@ -45,6 +46,8 @@ PAGES = frozenset((
     "terms-of-service", "video", "videos"))
 # What concerns every channel, not the one that was asked for.
 SHARED = (Trouble.BLOCKED, Trouble.RATE_LIMITED, Trouble.LOGIN_EXPIRED)
+# What the API and the site may differ in about one broadcast's start.
+SAME_START = timedelta(minutes=2)
 _SLUG = re.compile(r"[a-z0-9_-]{1,25}")
 # Longer than "https://kick.com/", where the plugin mounts an adapter without limits.
 _API_PREFIX = f"{SITE_URL}/api/"
@@ -83,7 +86,7 @@ class _Kept:
 
 
 class Kick:
-    """`ids` is a slug's user id, for as long as whoever gives it keeps it."""
+    """`ids` is what `KickNames` keeps."""
 
     name = "kick"
 
@@ -123,8 +126,8 @@ class Kick:
         """By channel id. Raises PlatformError for what concerns all of them."""
         if self._api.usable:
             found = self._api.live(list(dict.fromkeys(one.name for one in channels)))
-            return {one.id: found[one.name] for one in channels}
-        return {one.id: self._on_the_site(one.name) for one in channels}
+            return {one.id: _identified(found[one.name], one) for one in channels}
+        return {one.id: _identified(self._on_the_site(one.name), one) for one in channels}
 
     def open(self, channel: Channel) -> Opened | None:
         kept = self._keep(channel)
@@ -243,12 +246,24 @@ def _livestream(session: Streamlink, slug: str) -> dict[str, Any] | None:
 def _broadcast(data: Mapping[str, Any]) -> Broadcast:
     viewers = whole_at(data, "viewers")
     return Broadcast(
-        id=str(whole_at(data, "id")),
         title=text_at(data, "session_title"),
         category=text_at(data, "category", "name") or text_at(data, "categories", 0, "name"),
         viewers=whole_at(data, "viewer_count") if viewers is None else viewers,
-        started_at=moment_at(data, "created_at"),
+        started_at=moment_at(data, "created_at") or moment_at(data, "start_time"),
         thumbnail_url=address_at(data, "thumbnail", "src") or address_at(data, "thumbnail", "url"))
+
+
+def _identified(found: Checked, channel: Channel) -> Checked:
+    """A broadcast's id is its start: the API and the site have ids of their own for it, and an
+    app may come or go while it runs. Without a start it has none, and the one that is known
+    lasts until it is over."""
+    if not isinstance(found, Broadcast):
+        return found
+    start = found.started_at
+    known = moment_at(channel.broadcast_id) or channel.live_since
+    if start is not None and known is not None and abs(start - known) <= SAME_START:
+        return replace(found, id=channel.broadcast_id or iso(start))
+    return replace(found, id=iso(start))
 
 
 def _without_plugin(session: Streamlink, slug: str) -> dict[str, Any] | None:

@@ -18,15 +18,16 @@ from ..errors import PlatformError, Trouble
 from ..models import Broadcast
 from .answers import address_at, ask, dig, moment_at, object_of, refused, text_at, whole_at
 from .base import App, Checked, Logins, Offline, Profile
+from .kick_names import KickNames, no_such
 from .sessions import Sessions
 
 TOKEN_URL = "https://id.kick.com/oauth/token"
 API_URL = "https://api.kick.com/public/v1"
 IDS_MAX = 100
-SLUGS_MAX = 50
-# Requests of one check that look slugs up: Kick has allowed an app 20 a minute.
-MISSING_S = 3600.0
-LOOK_UPS_MAX = 15
+# What it answers where a slug is unknown.
+UNKNOWN = (400, 404)
+# What it says along with a list that can be believed.
+HEALTHY = ("ok", "success")
 # A token is not used in its last minute, and never for longer than a day.
 TOKEN_EARLY_S = 60.0
 TOKEN_MAX_S = 86_400.0
@@ -37,7 +38,7 @@ _BAD_APP = ("Kick does not take the app's client id and secret: "
 
 
 class KickApi:
-    """`ids` is slug → user id, kept by whoever gives it; a slug is looked up once."""
+    """`ids` is what `KickNames` keeps."""
 
     def __init__(
         self, sessions: Sessions, logins: Logins, ids: MutableMapping[str, int],
@@ -45,11 +46,9 @@ class KickApi:
     ) -> None:
         self._session = sessions.new()
         self._logins = logins
-        self._ids = ids
+        self._names = KickNames(self._who, ids, clock)
         self._clock = clock
         self._lock = threading.Lock()
-        # Slugs that Kick does not know, until they are looked up again.
-        self._missing: dict[str, float] = {}
         self._token = ""
         self._token_of = b""
         self._token_until_s = 0.0
@@ -60,85 +59,82 @@ class KickApi:
         return self._app() is not None
 
     def live(self, slugs: Sequence[str]) -> dict[str, Checked]:
-        """What each of up to 100 channels is doing. Raises PlatformError as a whole."""
-        now_s = self._clock()
-        self._missing = {slug: until_s for slug, until_s in self._missing.items()
-                         if until_s > now_s}
-        found: dict[str, Checked] = {
-            slug: _no_such(slug) for slug in slugs if slug in self._missing}
-        strange = [slug for slug in slugs if slug not in self._ids and slug not in found]
+        """What each of up to 100 channels is doing; its broadcasts have no ids yet. Raises
+        PlatformError as a whole."""
+        failure: PlatformError | None = None
         try:
-            found |= self._look_up(strange)
+            self._names.look_up(slugs)
         except PlatformError as error:
-            # Those who are known are not made to wait for those who are not.
-            if len(strange) + len(found) == len(slugs):
-                raise
-            found |= {slug: error for slug in strange if slug not in self._ids}
-        ids = {slug: self._ids[slug] for slug in slugs if slug not in found}
+            failure = error
+        ids = {slug: user_id for slug in slugs
+               if (user_id := self._names.find(slug)) is not None}
+        # Those who are known are not made to wait for those who are not.
+        if failure is not None and not ids:
+            raise failure
+        streams: dict[int, Any] = {}
         asked = sorted(set(ids.values()))
-        live: dict[int, Any] = {}
         for start in range(0, len(asked), IDS_MAX):
-            live |= self._streams(asked[start:start + IDS_MAX])
-        for slug, user_id in ids.items():
-            found[slug] = _broadcast(live[user_id]) if user_id in live else Offline()
+            streams |= self._streams(asked[start:start + IDS_MAX])
+        found: dict[str, Checked] = {}
+        for slug in slugs:
+            stream = streams.get(ids[slug]) if slug in ids else None
+            if stream is not None:
+                found[slug] = self._live(slug, ids[slug], stream)
+            elif self._names.is_gone(slug):
+                found[slug] = no_such(slug)
+            else:
+                found[slug] = Offline() if slug in ids else failure or PlatformError(
+                    f"Kick has not said yet who {slug} is; it is asked again")
+        self._names.confirm([slug for slug in ids if ids[slug] not in streams])
         return found
 
     def profile(self, slug: str) -> Profile:
         """Raises PlatformError."""
-        channel = dig(object_of(self._ask("/channels", [("slug", slug)]), WHAT), "data", 0)
+        answer = self._ask("/channels", [("slug", slug)])
+        channel = None if answer.status_code in UNKNOWN else dig(_items(answer), 0)
         user_id = whole_at(channel, "broadcaster_user_id")
         if user_id is None:
-            raise PlatformError(f"Kick has no channel {slug}", Trouble.NOT_FOUND)
-        user = dig(object_of(self._ask("/users", [("id", str(user_id))]), WHAT), "data", 0)
+            raise no_such(slug)
+        user = dig(_items(self._ask("/users", [("id", str(user_id))])), 0)
         return Profile(text_at(user, "name"), address_at(user, "profile_picture"),
                        address_at(channel, "banner_picture"))
 
     def close(self) -> None:
         self._session.http.close()
 
+    def _live(self, slug: str, user_id: int, stream: Any) -> Checked:
+        called = (text_at(stream, "channel", "slug") or slug).lower()
+        try:
+            if called == slug:
+                self._names.seen(slug)
+            else:
+                self._names.seen_as_another(slug)
+        except PlatformError as error:
+            return error
+        if called != slug and self._names.is_gone(slug):
+            return PlatformError(
+                f"Kick has no channel {slug}: whose it was is called {called} now",
+                Trouble.NOT_FOUND)
+        if self._names.find(slug) != user_id:
+            return PlatformError(f"Kick's channel {slug} is somebody else's now; it is asked again")
+        return _broadcast(stream)
+
     def _streams(self, user_ids: Sequence[int]) -> dict[int, Any]:
         """The live streams of these users, by user."""
-        answer = self._ask("/users/livestreams", [("user_id", str(one)) for one in user_ids])
-        items = object_of(answer, WHAT).get("data")
-        streams = {whole_at(item, "broadcaster_user", "id"): item
-                   for item in items} if isinstance(items, list) else None
+        items = _items(self._ask(
+            "/users/livestreams", [("user_id", str(one)) for one in user_ids]))
+        streams = {whole_at(item, "broadcaster_user", "id"): item for item in items}
         # Absent means offline: an answer that we read wrongly must not look like that.
-        if streams is None or not streams.keys() <= set(user_ids):
+        if not streams.keys() <= set(user_ids):
             raise PlatformError(f"{WHAT} answers in a way that we do not know")
         return {user_id: item for user_id, item in streams.items() if user_id is not None}
 
-    def _look_up(self, slugs: Sequence[str]) -> dict[str, PlatformError]:
-        """Learn the users of these slugs; the errors of those that Kick does not know.
-
-        One unknown slug makes a request fail whole, and answers for many leave channels out:
-        what is missing is asked for again in halves.
-        """
-        unknown: dict[str, PlatformError] = {}
-        waiting = [slugs[i:i + SLUGS_MAX] for i in range(0, len(slugs), SLUGS_MAX)]
-        for _ in range(LOOK_UPS_MAX):
-            if not waiting:
-                break
-            some = waiting.pop(0)
-            answer = self._ask("/channels", [("slug", slug) for slug in some])
-            if answer.status_code not in (400, 404):
-                self._learn(object_of(answer, WHAT).get("data"), some)
-            left = [slug for slug in some if slug not in self._ids]
-            if left and len(some) == 1:
-                unknown[left[0]] = _no_such(left[0])
-                self._missing[left[0]] = self._clock() + MISSING_S
-            elif left:
-                half = (len(left) + 1) // 2
-                waiting += [part for part in (left[:half], left[half:]) if part]
-        return unknown | {
-            slug: PlatformError(f"Kick has not said yet who {slug} is; it is asked again")
-            for some in waiting for slug in some}
-
-    def _learn(self, items: Any, asked: Sequence[str]) -> None:
-        for item in items if isinstance(items, list) else ():
-            slug = (text_at(item, "slug") or "").lower()
-            user_id = whole_at(item, "broadcaster_user_id")
-            if slug in asked and user_id is not None:
-                self._ids[slug] = user_id
+    def _who(self, slugs: Sequence[str]) -> dict[str, int]:
+        answer = self._ask("/channels", [("slug", slug) for slug in slugs])
+        items = [] if answer.status_code in UNKNOWN else _items(answer)
+        named = {(text_at(item, "slug") or "").lower(): whole_at(item, "broadcaster_user_id")
+                 for item in items}
+        return {slug: user_id for slug in slugs if (user_id := named.get(slug))}
 
     def _ask(self, path: str, query: list[tuple[str, str]]) -> Response:
         """One answer, with a token that Kick takes. Raises PlatformError."""
@@ -196,14 +192,20 @@ class KickApi:
         return token, max(0.0, min(lasts_s, TOKEN_MAX_S) - TOKEN_EARLY_S)
 
 
-def _no_such(slug: str) -> PlatformError:
-    return PlatformError(f"Kick has no channel {slug}: check its name", Trouble.NOT_FOUND)
+def _items(answer: Response) -> list[Any]:
+    """What a healthy answer lists. Raises PlatformError for any other."""
+    said = object_of(answer, WHAT)
+    message, items = said.get("message") or "ok", said.get("data")
+    # An empty list beside the news of a failure does not mean that nobody is live.
+    if not isinstance(message, str) or message.strip(" .!").lower() not in HEALTHY:
+        raise PlatformError(f"{WHAT} answers: {message}"[:200])
+    if not isinstance(items, list):
+        raise PlatformError(f"{WHAT} answers in a way that we do not know")
+    return items
 
 
 def _broadcast(item: Any) -> Broadcast:
-    stream_id = dig(item, "id")
     return Broadcast(
-        id=str(stream_id) if isinstance(stream_id, (str, int)) and stream_id else None,
         title=text_at(item, "title"),
         category=text_at(item, "category", "name"),
         viewers=whole_at(item, "viewer_count"),

@@ -6,6 +6,7 @@ the API has nothing to say. A day has 10,000 units.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -28,7 +29,8 @@ VIDEOS_URL = "https://www.googleapis.com/youtube/v3/videos"
 IDS_MAX = 50
 # For so long an answer serves the other channels that it told of, too.
 FRESH_S = 60.0
-# After an answer that is no answer; after a key that was refused.
+# After an answer that is no answer; after a key that was refused. Another key is asked with at
+# once.
 PAUSE_S = 600.0
 REFUSED_PAUSE_S = 3600.0
 # Units are given anew at midnight in California, which is this hour or the one before.
@@ -54,6 +56,7 @@ class YouTubeApi:
         self._lock = threading.Lock()
         self._answers: dict[str, _Known] = {}
         self._paused_until_s = 0.0
+        self._paused_for = b""
 
     def find_live(self, known: Broadcast, others: Iterable[str]) -> Broadcast | None:
         """`known` as it is now; None when it is not live, or cannot be asked for.
@@ -61,7 +64,7 @@ class YouTubeApi:
         `others` are ids of further broadcasts, asked for along with it.
         """
         with self._lock:
-            if known.id is None:
+            if not known.id:
                 return None
             now_s = self._clock()
             self._answers = {one: kept for one, kept in self._answers.items()
@@ -79,19 +82,25 @@ class YouTubeApi:
         """Learn of these videos; of none where the API is not to be asked or fails."""
         now_s = self._clock()
         login = self._login()
-        if login is None or now_s < self._paused_until_s:
+        if login is None:
+            return
+        # Not the login itself, which is never kept.
+        login_of = hashlib.sha256(repr(login).encode()).digest()
+        if now_s < self._paused_until_s and login_of == self._paused_for:
             return
         try:
             # Not followed: the key is for this host. In a header it stands in no log line.
             answer = ask(self._session, "GET", VIDEOS_URL, headers=login, allow_redirects=False,
                          params={"part": "snippet,liveStreamingDetails", "id": ",".join(ids)})
-            items = dig(self._good(answer), "items")
+            items = self._good(answer).get("items")
+            if not isinstance(items, list):
+                raise PlatformError("it answers in a way that we do not know")
         except PlatformError as error:
-            self._paused_until_s = max(
-                self._paused_until_s, now_s + (error.retry_after_s or PAUSE_S))
+            self._paused_until_s = now_s + (error.retry_after_s or PAUSE_S)
+            self._paused_for = login_of
             log.warning("%s is not asked for a while: %s", WHAT, error)
             return
-        for item in items if isinstance(items, list) else ():
+        for item in items:
             if video_id := text_at(item, "id"):
                 self._answers[video_id] = _Known(now_s, item)
 

@@ -63,6 +63,9 @@ def look(html: str, cookies: bool) -> Broadcast | Offline:
         return Offline(_starts_at(player), broadcast.title)
     live = (dig(details, "isLive") is True
             or dig(_microformat(player), "liveBroadcastDetails", "isLiveNow") is True)
+    if live and broadcast.id is None:
+        # Nothing could be opened, and every look would be another broadcast.
+        raise PlatformError("YouTube answers with a page that we do not know")
     if status in _PLAYABLE:
         return broadcast if live else Offline()
     error = trouble_of(_said(player), status)

@@ -1,4 +1,4 @@
-"""The `platform_ids` table: what a platform calls its channels inside, looked up once."""
+"""The `platform_ids` table: what a platform calls its channels inside, kept by whoever asks it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .base import Database
 
 
 class PlatformIds(MutableMapping[str, int]):
-    """One platform's names and numbers: read once, written through."""
+    """One platform's names and numbers, of any sign: read once, written through."""
 
     def __init__(self, database: Database, platform: str) -> None:
         self._database = database

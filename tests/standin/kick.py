@@ -28,7 +28,8 @@ MASTER = """#EXTM3U
 
 @dataclass
 class KickChannel:
-    """A channel; `live` or not. `shape` is laid over what kick.com says of its stream."""
+    """A channel; `live` or not. `started` is what the API says of its stream; `shape` is laid
+    over what kick.com says of it."""
 
     slug: str
     user_id: int
@@ -38,6 +39,7 @@ class KickChannel:
     category: str | None = "Chess"
     viewers: int = 12
     needs_token: bool = False
+    started: str | None = STARTED
     shape: dict[str, Any] = field(default_factory=dict)
 
 
@@ -52,7 +54,7 @@ class KickHost:
         self.channels: dict[str, KickChannel] = {}
         self.master = MASTER
         self.api_tokens: set[str] = set()
-        self._issued = 0
+        self._issued, self._users = 0, 1000
         self._lock = threading.Lock()
 
     def join(self, standin: StandIn) -> None:
@@ -60,9 +62,18 @@ class KickHost:
         standin.add(self.answer, SITE, API, LOGIN, PLAYBACK)
 
     def add(self, slug: str, live: bool = False, **more: Any) -> KickChannel:
-        channel = KickChannel(slug, 1000 + len(self.channels), live, **more)
+        channel = KickChannel(slug, self._new_id(), live, **more)
         self.channels[slug] = channel
         return channel
+
+    def _new_id(self) -> int:
+        self._users += 1
+        return self._users
+
+    def rename(self, slug: str, newer: str) -> None:
+        """The same user; nobody is called `slug` then."""
+        self.channels[newer] = self.channels.pop(slug)
+        self.channels[newer].slug = newer
 
     def answer(self, request: Request) -> Reply | None:
         if request.host == SITE:
@@ -161,7 +172,7 @@ def _good(data: Any) -> Reply:
 def _stream(channel: KickChannel) -> dict[str, Any]:
     return {
         "id": f"uuid-{channel.stream_id}", "title": channel.title or "",
-        "viewer_count": channel.viewers, "started_at": STARTED,
+        "viewer_count": channel.viewers, "started_at": channel.started,
         "thumbnail": "https://images.kick.com/thumb.webp", "language_code": "en",
         "broadcaster_user": {"id": channel.user_id, "username": channel.slug.title()},
         "channel": {"slug": channel.slug},
