@@ -199,6 +199,27 @@ def test_a_head_that_trickles_has_a_deadline(monkeypatch: pytest.MonkeyPatch) ->
         thread.join(WAIT_S)
 
 
+def test_nobodys_login_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password netrc-secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    heads_seen: list[bytes] = []
+
+    def serve() -> None:
+        link, _ = server.accept()
+        with link:
+            heads_seen.append(link.recv(65536))
+            link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(IMAGE) + IMAGE)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        assert download(url, len(IMAGE), time.monotonic() + WAIT_S, threading.Event()) == IMAGE
+        thread.join(WAIT_S)
+    assert b"Accept:" in heads_seen[0] and b"Authorization" not in heads_seen[0]
+
+
 def test_who_waits_does_not_keep_it_from_stopping(home: Home, servers: Servers) -> None:
     servers.replies["/p"] = Reply(200, IMAGE * 1000, bytes_per_s=100.0)
     servers.shows("/p")

@@ -128,9 +128,9 @@ def test_one_plugin_object_a_channel(origin: Origin, platform: UrlPlatform) -> N
     origin.faults.append(Api(200, LIVE))
     page = channel("https://kick.com/somebody")
     platform.check(page)
-    kept = platform._keep(page).plugin
+    kept = platform._keep(page).plugin_page
     platform.check(page)
-    assert platform._keep(page).plugin is kept is not None
+    assert platform._keep(page).plugin_page is kept is not None
 
 
 @pytest.mark.parametrize("path", ["/live.m3u8", "/master.m3u8", "/moved.m3u8"])
@@ -219,10 +219,10 @@ def test_the_edge_is_that_of_the_variant_that_is_recorded(
 def test_a_surprise_in_a_check_is_an_error_of_the_channel_and_backs_off(
     engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def surprise(self: UrlPlatform, channel: Channel) -> None:
+    def surprise(self: UrlPlatform, channels: object) -> None:
         raise OverflowError("cannot convert float infinity to integer")
 
-    monkeypatch.setattr(UrlPlatform, "check", surprise)
+    monkeypatch.setattr(UrlPlatform, "check_many", surprise)
     one = engine()
     added = one.add("http://127.0.0.1:9/live.m3u8")
     event = one.wait("channel_error", channel_id=added.id)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -88,14 +89,23 @@ def test_cookies_of_someone_else(scene: Scene, youtube: YouTube) -> None:
 
 
 RECORDED = [
-    {"id": ID, "live_status": "is_live"},
+    {"id": ID, "live_status": "is_live", "fulltitle": "Endgames (2)", "extractor_key": "Youtube"},
     [{"format_id": "sb0", "protocol": "mhtml", "url": "https://i.ytimg.com/sb"},
      {"format_id": "234", "protocol": "m3u8_native", "url": "https://m/234", "vcodec": "none"},
      {"format_id": "93", "protocol": "m3u8_native", "url": "https://m/93", "height": 360,
       "fps": 30.0, "acodec": "mp4a", "vcodec": "avc1",
-      "http_headers": {"User-Agent": "x", "Cookie": "secret"}},
+      "http_headers": {"User-Agent": "x", "Cookie": "secret",
+                       "Referer": "https://tv.example/live?token=secret"}},
      {"format_id": "301", "protocol": "m3u8_native", "url": "https://m/301", "height": 1080,
       "fps": 60, "acodec": "none", "vcodec": "avc1", "manifest_url": "https://m/all"}],
+]
+
+
+# Of a page: what the generic extractor makes up, a file, and what is live beside it.
+ON_A_PAGE = [
+    {"id": "live-1", "live_status": None, "fulltitle": "Endgames (1)", "extractor_key": "Generic",
+     "release_timestamp": 1772600767},
+    [{"protocol": "https", "url": "https://m/a.mp4"}],
 ]
 
 
@@ -105,6 +115,7 @@ class Script:
 
     HEAD = ("import os, sys, time; argv = sys.argv[1:]; "
             "found = argv[argv.index('--print-to-file') + 2]; "
+            "addresses = argv[argv.index('--batch-file') + 1]; "
             "cookies = argv[argv.index('--cookies') + 1] if '--cookies' in argv else None\n")
 
     def __init__(self, text: str, deadline_s: float = 20.0) -> None:
@@ -117,22 +128,40 @@ def test_what_was_found_is_read() -> None:
     lines = "\n".join(json.dumps(value) for value in RECORDED)
     found = Script(f"open(found, 'w').write({lines!r}); print('WARNING: [youtube] oh https://a/b')"
                    ).ytdlp.find("https://x/", None)
-    assert found.live_status == "is_live"
+    assert (found.live_status, found.id, found.title) == ("is_live", ID, "Endgames (2)")
+    assert not found.other_formats and found.upcoming_at is None
     assert [(one.name, one.whole) for one in found.formats] == [
         ("audio_only", False), ("360p", True), ("1080p60", False)]
-    assert found.formats[1].headers == {"User-Agent": "x"}
+    assert found.formats[1].headers == {"User-Agent": "x", "Referer": "https://tv.example/"}
     assert found.said == ("oh https://a",)
+
+
+def wrote(*values: object) -> str:
+    lines = "\n".join(json.dumps(value) for value in values)
+    return f"open(found, 'w').write({lines!r})"
+
+
+def test_what_is_found_on_a_page() -> None:
+    found = Script(wrote(*ON_A_PAGE)).ytdlp.find("https://x/")
+    assert (found.id, found.title, found.other_formats) == (None, "Endgames", True)
+    assert found.formats == () and found.upcoming_at == datetime(
+        2026, 3, 4, 5, 6, 7, tzinfo=timezone.utc)
+    # What is live comes before what is first.
+    found = Script(wrote(*ON_A_PAGE, *RECORDED)).ytdlp.find("https://x/")
+    assert found.id == ID and len(found.formats) == 3
 
 
 def test_its_command_line_and_its_cookies(tmp_path: Path) -> None:
     record = tmp_path / "record.json"
     Script(f"import json; json.dump([argv, oct(os.stat(cookies).st_mode), open(cookies).read(), "
-           f"os.getcwd(), oct(os.stat('.').st_mode)], open({str(record)!r}, 'w')); "
+           "os.getcwd(), oct(os.stat('.').st_mode), open(addresses).read()], "
+           f"open({str(record)!r}, 'w')); "
            "open(cookies, 'a').write('rotated')").ytdlp.find("https://x/", COOKIES)
-    argv, mode, cookies, directory, directory_mode = json.loads(record.read_text())
+    argv, mode, cookies, directory, directory_mode, addresses = json.loads(record.read_text())
     assert (stat.S_IMODE(int(mode, 8)), stat.S_IMODE(int(directory_mode, 8))) == (0o600, 0o700)
     assert cookies == COOKIES
-    assert "secret" not in " ".join(argv) and argv[-2:] == ["--", "https://x/"]
+    assert "secret" not in " ".join(argv) and "https://x/" not in argv
+    assert addresses == "https://x/\n"
     assert argv[argv.index("--js-runtimes") + 1] == "node:/opt/node"
     assert {"--ignore-config", "--no-cache-dir", "--ignore-no-formats-error"} <= set(argv)
     assert not Path(directory).exists()
@@ -165,7 +194,7 @@ def test_what_is_said_of_rotated_cookies() -> None:
     assert found.cookies_rotated and found.live_status is None
 
 
-def test_closing_ends_what_runs(tmp_path: Path) -> None:
+def test_stopping_ends_what_runs(tmp_path: Path) -> None:
     started, said = tmp_path / "started", queue.SimpleQueue[str]()
     ytdlp = Script(f"open({str(started)!r}, 'w'); time.sleep(600)").ytdlp
 
@@ -179,14 +208,14 @@ def test_closing_ends_what_runs(tmp_path: Path) -> None:
     deadline_s = time.monotonic() + 20.0
     while not started.exists() and time.monotonic() < deadline_s:
         worker.join(0.01)
-    ytdlp.close()
-    assert said.get(timeout=20.0) == "yt-dlp was ended by signal 9"
+    ytdlp.stop()
+    assert said.get(timeout=20.0) == "yt-dlp was ended: the daemon is stopping"
     assert worker.join(20.0)
 
 
-def test_closed_it_starts_nothing() -> None:
+def test_stopped_it_starts_nothing() -> None:
     ytdlp = Script("").ytdlp
-    ytdlp.close()
+    ytdlp.stop()
     with pytest.raises(PlatformError, match="stopping"):
         ytdlp.find("https://x/", None)
 
@@ -202,5 +231,5 @@ def test_what_a_killed_daemon_left_behind_goes(
         (directory / "cookies.txt").write_text("secret")
     for directory in (old, other):
         os.utime(directory, (0, 0))
-    YtDlp().close()
+    YtDlp().stop()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["battles-record-young", "somebody-else"]

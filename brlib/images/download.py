@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit
 
-from requests import RequestException, Response, Session
+from requests import PreparedRequest, RequestException, Response, Session
 from urllib3.exceptions import HTTPError as Urllib3Error
 
 from ..errors import PlatformError
@@ -35,6 +35,7 @@ def download(url: str, size_max_bytes: int, until_s: float, stopping: threading.
     host = ""
     try:
         with Session() as session:
+            session.auth = _nobodys
             for scheme in ("http://", "https://"):
                 session.mount(scheme, TimelyAdapter())
             for _ in range(REDIRECTS_MAX + 1):
@@ -50,6 +51,11 @@ def download(url: str, size_max_bytes: int, until_s: float, stopping: threading.
             f"The image cannot be had from {host or 'its address'} "
             f"({type(error).__name__})") from error
     raise PlatformError(f"{host} redirects without end")
+
+
+def _nobodys(request: PreparedRequest) -> PreparedRequest:
+    """Without this requests would log in with what ~/.netrc holds for the host."""
+    return request
 
 
 def _host(url: str) -> str:

@@ -1,6 +1,6 @@
 """The platforms that can be watched, each a module of its own behind one contract."""
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import MutableMapping
 
 from .base import (
     Address, App, Checked, Logins, Offline, Opened, Platform, Profile,
@@ -10,13 +10,14 @@ from .sessions import Sessions
 from .twitch import Twitch
 from .url import UrlPlatform
 from .youtube import YouTube
+from .ytdlp import YtDlp
 
 # What channels can be added for.
 NAMES = (Twitch.name, YouTube.name, Kick.name, UrlPlatform.name)
 
 __all__ = [
     "NAMES", "Address", "App", "Checked", "Logins", "Offline", "Opened", "Platform", "Profile",
-    "Sessions", "UrlPlatform", "all_platforms",
+    "Sessions", "UrlPlatform", "YtDlp", "all_platforms",
 ]
 
 
@@ -37,14 +38,15 @@ class Nobody:
 
 
 def all_platforms(
-    logins: Logins | None = None, runtimes: Callable[[], Sequence[str]] = tuple,
+    logins: Logins | None = None, ytdlp: YtDlp | None = None,
     kick_ids: MutableMapping[str, int] | None = None,
 ) -> dict[str, Platform]:
-    """Every platform by name, on one set of streamlink plugins. `runtimes` are those that
-    yt-dlp may run YouTube's JavaScript with, as `name:path`; `kick_ids` keeps what Kick's
-    channels are called inside."""
-    sessions, logins = Sessions(), logins or Nobody()
+    """Every platform by name, on one set of streamlink plugins and one yt-dlp, so that no more
+    than a few of its processes run at a time. `kick_ids` keeps what Kick's channels are called
+    inside."""
+    sessions, logins, ytdlp = Sessions(), logins or Nobody(), ytdlp or YtDlp()
+    youtube = YouTube(sessions, logins, ytdlp)
     found: tuple[Platform, ...] = (
-        Twitch(sessions, logins), YouTube(sessions, logins, runtimes),
-        Kick(sessions, logins, kick_ids), UrlPlatform(sessions))
+        Twitch(sessions, logins), youtube, Kick(sessions, logins, kick_ids),
+        UrlPlatform(sessions, ytdlp, videos=youtube))
     return {platform.name: platform for platform in found}

@@ -1,7 +1,7 @@
-"""What stands at a bare address: an HLS playlist, a DASH manifest, or media itself.
+"""What stands at a bare address: an HLS playlist, a DASH manifest, media itself, or a page.
 
-Called by `url`, which knows what to make of it. Told by the first bytes, never by names; what
-has no end is left there.
+Called by `url` and `liveness`, which know what to make of it. Told by the first bytes, never by
+names; what has no end is left there.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from streamlink.session.session import Streamlink
 from streamlink.stream.dash.dash import DASHStream
 from streamlink.stream.dash.manifest import MPD
 from streamlink.stream.hls.m3u8 import M3U8, M3U8Parser, parse_m3u8
-from urllib3.exceptions import HTTPError as Urllib3Error
+from urllib3.exceptions import HTTPError as Urllib3Error, ReadTimeoutError
 
-from ..errors import PlatformError
+from ..errors import PlatformError, Trouble
 from ..ffmpeg import source_format
+from .answers import retry_after_s
+from .deadline import until_s
 from .sessions import WHOLE_MAX_BYTES, WHOLE_MAX_S
 
 CHUNK_BYTES = 64 * 1024
@@ -27,6 +29,14 @@ CHUNK_BYTES = 64 * 1024
 SNIFFED_BYTES = 1024
 GONE = (404, 410)
 _BOM = b"\xef\xbb\xbf"
+# Statuses with which a server refuses us, and not the address, and what may help.
+_REFUSALS = {
+    401: "asks for a login (HTTP 401): write it into the address, as user:password@ before the "
+         "host",
+    403: "refuses the request (HTTP 403): the address may have expired, or the site blocks "
+         "this machine",
+    451: "does not show it here, for legal reasons (HTTP 451)",
+}
 
 
 @dataclass(frozen=True)
@@ -36,31 +46,58 @@ class Media:
     form: str
 
 
-Bare = M3U8[Any, Any] | MPD | Media
+@dataclass(frozen=True)
+class Html:
+    """A page for people."""
 
 
-def look(session: Streamlink, url: str) -> Bare | None:
-    """What is live at an address; None when the origin says that it is not there.
+Bare = M3U8[Any, Any] | MPD | Media | Html
+
+
+def look(session: Streamlink, url: str, **options: Any) -> Bare | None:
+    """What is live at an address; None when the origin says that it is not there. `options`
+    are a request's, as one of streamlink's streams wants it.
 
     Raises PlatformError.
     """
-    try:
-        answer = session.http.get(
-            url, exception=PlatformError, raise_for_status=False, stream=True)
-    except PlatformError as error:
-        raise PlatformError(host_only(_why(error), url)) from error
-    with answer:
+    with answer_of(session, url, **options) as answer:
         if answer.status_code in GONE:
             return None
         if not answer.ok:
-            raise PlatformError(f"The address answers HTTP {answer.status_code}")
+            raise refusal(answer.status_code, answer.headers.get("Retry-After"), url)
         data = _read(answer, url)
+        if not data and "Content-Length" not in answer.headers:
+            # A stream of media whose source is gone: it stays open and gives nothing.
+            return None
     text = data.decode("utf-8", "replace").lstrip("\ufeff")
     if text.startswith("#EXTM3U"):
         return _playlist(text, answer.url)
     if "<MPD" in text:
         return _manifest(text, answer.url)
     return _media(data, text, answer)
+
+
+def answer_of(session: Streamlink, url: str, **options: Any) -> Response:
+    """An answer whose body is not read yet, whatever its status. Raises PlatformError."""
+    try:
+        answer: Response = session.http.request(
+            options.pop("method", "GET"), url, exception=PlatformError, raise_for_status=False,
+            stream=True, **options)
+    except PlatformError as error:
+        raise PlatformError(host_only(_why(error), url)) from error
+    return answer
+
+
+def refusal(status: int, retry_after: str | None, url: str) -> PlatformError:
+    """The error for an answer whose status is not 2xx; `retry_after` is that header."""
+    host, wait_s = urlsplit(url).hostname, retry_after_s(retry_after)
+    if status == 429 or status == 503 and wait_s is not None:
+        return PlatformError(
+            f"{host} allows no more requests for now (HTTP {status}); checks go on later",
+            Trouble.RATE_LIMITED, wait_s)
+    if status in _REFUSALS:
+        return PlatformError(f"{host} {_REFUSALS[status]}", Trouble.BLOCKED, wait_s)
+    return PlatformError(f"{host} answers HTTP {status}; it is tried again", retry_after_s=wait_s)
 
 
 def _playlist(text: str, url: str) -> M3U8[Any, Any]:
@@ -80,26 +117,32 @@ def _manifest(text: str, url: str) -> MPD:
             host_only(f"The DASH manifest cannot be read: {error}", url)) from error
 
 
-def _media(data: bytes, text: str, answer: Response) -> Media:
+def _media(data: bytes, text: str, answer: Response) -> Media | Html:
     """What has a length is a file, and over before it begins."""
-    kind = answer.headers.get("Content-Type", "").partition(";")[0] or "something"
+    kind = answer.headers.get("Content-Type", "").partition(";")[0].lower() or "something"
     form = source_format(data, kind)
     if form is not None and "Content-Length" not in answer.headers:
         return Media(form)
-    what = "HTML" if "html" in kind or text.lstrip()[:1] == "<" else kind
     if form is not None:
         raise PlatformError(
-            f"The address answers {what}, not a live stream: it is a file of "
+            f"The address answers {kind}, not a live stream: it is a file of "
             f"{answer.headers['Content-Length']} bytes")
-    raise PlatformError(
-        f"The address answers {what}, not a live stream: give the address of an .m3u8 "
-        "playlist, of a DASH manifest, of a stream of media, or of a page that streamlink knows")
+    if "html" in kind or text.lstrip()[:1] == "<" and "xml" not in kind:
+        return Html()
+    raise PlatformError(no_stream(kind))
+
+
+def no_stream(what: str) -> str:
+    """What is said of an address where nothing can be recorded."""
+    return (f"The address answers {what}, not a live stream: give the address of an .m3u8 "
+            "playlist, of a DASH manifest, of a stream of media, or of a page that streamlink or "
+            "yt-dlp knows")
 
 
 def _read(answer: Response, url: str) -> bytes:
-    """The body, as far as it can be a playlist or a manifest: a media file or a radio stream
-    at this address ends at its first bytes. Raises PlatformError."""
-    data, deadline_s = b"", time.monotonic() + WHOLE_MAX_S
+    """The body, as far as it can be a playlist or a manifest: a page, a media file or a radio
+    stream at this address ends at its first bytes. Raises PlatformError."""
+    data, deadline_s = b"", min(until_s(), time.monotonic() + WHOLE_MAX_S)
     try:
         while chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True):
             data += chunk
@@ -108,6 +151,8 @@ def _read(answer: Response, url: str) -> bytes:
             if len(data) > WHOLE_MAX_BYTES or time.monotonic() > deadline_s:
                 raise PlatformError(f"{urlsplit(url).hostname} gives a playlist without end")
     except (OSError, Urllib3Error) as error:
+        if not data and isinstance(error, ReadTimeoutError):
+            return data
         raise PlatformError(f"{urlsplit(url).hostname} broke off its answer: {error}") from error
     return data
 

@@ -14,6 +14,7 @@ from streamlink.session.session import Streamlink
 from urllib3.exceptions import HTTPError as Urllib3Error
 
 from ..errors import PlatformError
+from .deadline import until_s
 from .sessions import WHOLE_MAX_S
 
 CHUNK_BYTES = 64 * 1024
@@ -47,7 +48,7 @@ def page_image(session: Streamlink, url: str) -> str | None:
 
 def _read(answer: Response) -> bytes:
     """The beginning of the page. Raises OSError, urllib3's errors."""
-    data, deadline_s = b"", time.monotonic() + WHOLE_MAX_S
+    data, deadline_s = b"", min(until_s(), time.monotonic() + WHOLE_MAX_S)
     while len(data) < PAGE_MAX_BYTES and (
             chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True)):
         data += chunk

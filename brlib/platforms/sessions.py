@@ -7,19 +7,22 @@ lru_cache; matching on a shared plugin set from two threads can raise.
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from requests import PreparedRequest, Response
+from requests import ConnectTimeout, PreparedRequest, Response
 from requests.auth import HTTPBasicAuth
+from requests.sessions import SessionRedirectMixin
 from requests.utils import get_auth_from_url
 from streamlink.session.session import Streamlink
 from streamlink.plugin import Plugin
 from urllib3.exceptions import ProtocolError
 
+from .deadline import left_s, until_s
 from .heads import TimelyAdapter
 
 # For answers that are read whole: playlists, pages, an API's objects.
@@ -58,6 +61,15 @@ def _only_ours(request: PreparedRequest) -> PreparedRequest:
     return request
 
 
+def _not_of_netrc(request: PreparedRequest, answer: Response) -> None:
+    """On a redirect requests would look into ~/.netrc once more. `trust_env` has to stay on:
+    it is also what makes proxies work. What was for another host is left off."""
+    redirects: Any = SessionRedirectMixin()
+    if "Authorization" in request.headers and redirects.should_strip_auth(
+            answer.request.url or "", request.url or ""):
+        del request.headers["Authorization"]
+
+
 class Bounded:
     """A response's raw side whose whole reading is bounded in time and in size.
 
@@ -70,7 +82,7 @@ class Bounded:
 
     def stream(self, amount: int, decode_content: bool | None = None) -> Iterator[bytes]:
         """What `Response.content` reads. Raises ReadTimeoutError, ProtocolError."""
-        deadline_s, size_bytes = time.monotonic() + WHOLE_MAX_S, 0
+        deadline_s, size_bytes = min(until_s(), time.monotonic() + WHOLE_MAX_S), 0
         while chunk := self._raw.read1(amount, decode_content=decode_content):
             size_bytes += len(chunk)
             if time.monotonic() > deadline_s or size_bytes > WHOLE_MAX_BYTES:
@@ -84,9 +96,14 @@ class Bounded:
 
 
 class BoundedAdapter(TimelyAdapter):
-    """Gives responses a raw side that ends, behind a head that came in time."""
+    """Gives responses a raw side that ends, behind a head that came in time; keeps to the
+    deadline of the thread. Raises ConnectTimeout when that has passed."""
 
     def send(self, *args: Any, **options: Any) -> Response:
+        if (rest_s := left_s()) <= 0:
+            raise ConnectTimeout("no time is left for another request")
+        if rest_s < math.inf:
+            options["timeout"] = min(OPTIONS["http-timeout"], rest_s)
         response = super().send(*args, **options)
         response.raw = Bounded(response.raw)
         return response
@@ -104,6 +121,7 @@ class Sessions:
         session.plugins = self._plugins
         session.http.max_redirects = REDIRECTS_MAX
         session.http.auth = _only_ours
+        setattr(session.http, "rebuild_auth", _not_of_netrc)
         for scheme in ("http://", "https://"):
             session.http.mount(scheme, BoundedAdapter())
         # streamlink's own: a stream has no business with files of this machine.
