@@ -174,7 +174,9 @@ SEPARATE_AUDIO = (
     "-f", "hls", "-hls_time", "1", "-hls_list_size", "0", "-hls_segment_filename", "%v-%d.ts",
     "-var_stream_map", "a:0,agroup:sound,default:yes v:0,agroup:sound",
     "-master_pl_name", "master.m3u8", "%v.m3u8")
-DASH = (
+_DASH = (
     "-f", "dash", "-seg_duration", "1", "-window_size", "8", "-extra_window_size", "20",
-    "-use_timeline", "1", "-use_template", "1", "-adaptation_sets", "id=0,streams=v id=1,streams=a",
-    "live.mpd")
+    "-use_template", "1", "-adaptation_sets", "id=0,streams=v id=1,streams=a", "-use_timeline")
+DASH = (*_DASH, "1", "live.mpd")
+# Its manifest lists no segments: they are counted by the clock.
+COUNTED_DASH = (*_DASH, "0", "live.mpd")

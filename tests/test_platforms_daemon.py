@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from .media import Clip, ts_clips
 from .pictures import BLUE, RED, pixel
 from .listener import wait_until
 from .standin.twitch import GQL, USHER
-from .standin.base import Cut, Reply
+from .standin.base import Cut, Reply, Request
 from .standin.twitch_media import WEAVER
 from .standin.world import BANNER_URL, World, bodies, clips
 from .standin.youtube import Video
@@ -124,6 +129,73 @@ def test_a_streamer_who_comes_back_is_in_the_same_recording(world: World) -> Non
     assert world.daemon.get(f"/api/recordings?channel={channel_id}")["total"] == 1
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("status, early_s", [(403, 0.0), (403, 1.5), (410, 0.0)])
+def test_every_address_is_good_for_ten_seconds(
+    status: int, early_s: float, world: World
+) -> None:
+    """Playlists and segments, over half a minute: each segment, none twice, no gap."""
+    login, wanted = f"hana{status}x{early_s:.0f}", ts_clips(30, segment_s=1.0)
+    world.twitch.address_life_s = 10.0
+    fault = world.standin.fail(WEAVER, Reply(status), when=lambda request: old(
+        request, 10.0 - early_s * request.path.endswith(".ts")))
+    try:
+        world.twitch.go_live(login, media=())
+        paced(world, login, wanted[:3], every_s=0.0)
+        recording_id = world.recording_of(world.add("twitch", login))
+        paced(world, login, wanted[3:], every_s=1.0)
+        end(world, login)
+        recording = world.wait_complete(recording_id)
+    finally:
+        world.standin.heal(fault)
+        world.twitch.address_life_s = None
+        world.twitch.go_offline(login)
+    world.assert_media(recording, wanted)
+    assert (recording["completeness"], world.gaps(recording_id)) == (1.0, [])
+    addresses = {one.path.split("/")[2] for one in world.standin.asked(WEAVER)
+                 if f"/{login}/" in one.path and one.path.endswith(".ts")}
+    assert len(addresses) >= 3
+
+
+def old(request: Request, life_s: float) -> bool:
+    """Whether an address of Twitch's video hosts is no longer good."""
+    return time.monotonic() - int(request.path.split("/")[2]) / 1000 > life_s
+
+
+def paced(world: World, login: str, wanted: list[Clip], every_s: float) -> None:
+    pace = threading.Event()
+    for clip in wanted:
+        world.twitch.publish(login, clip.body, clip.duration_s)
+        pace.wait(every_s)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("missed", [0, 4])
+def test_a_drop_of_twenty_seconds_and_another_id(missed: int, world: World) -> None:
+    """The same recording; a gap only where segments were missed."""
+    login = f"ivan{missed}"
+    first = world.twitch.go_live(login, media=bodies(0, 6))
+    channel_id = world.add("twitch", login)
+    recording_id = world.recording_of(channel_id)
+    world.wait_segments(recording_id, 6)
+    world.twitch.drop(login)
+    threading.Event().wait(20.0)
+    second = world.twitch.come_back(login, media=())
+    # What was not missed goes on in time where it was.
+    second.started_at = first.started_at + timedelta(seconds=(6 + missed) / 2)
+    publish(world, login, 6 + missed, 12)
+    world.wait_segments(recording_id, 12 - missed)
+    world.check(channel_id)
+    end(world, login)
+    recording = world.wait_complete(recording_id)
+    world.twitch.go_offline(login)
+    world.assert_media(recording, [*clips()[:6], *clips()[6 + missed:12]])
+    assert [cause for cause, _ in world.gaps(recording_id)] == ["offline"] * bool(missed)
+    assert recording["completeness"] == pytest.approx((12 - missed) / 12)
+    assert recording["broadcast_id"] == second.id != first.id
+    assert world.daemon.get(f"/api/recordings?channel={channel_id}")["total"] == 1
+
+
 def test_another_title_while_recording(world: World) -> None:
     live = world.twitch.go_live("finn", "Openings", "Chess", media=bodies(0, 3))
     channel_id = world.add("twitch", "finn")
@@ -175,7 +247,42 @@ def test_kick_without_an_app(category: str | None, world: World) -> None:
     assert (found["title"], found["category"], found["viewers"]) == ("Blitz", category, 12)
     recording = world.record_six(channel_id)
     world.kick.channels[slug].live = False
-    assert (recording["quality"], recording["broadcast_id"]) == ("1080p60", "5")
+    assert (recording["quality"], recording["broadcast_id"]) == (
+        "1080p60", world.kick.channels[slug].started)
+
+
+def test_what_came_to_its_end_is_not_recorded_again(world: World) -> None:
+    """Although the platform calls it live for a while yet."""
+    kick = world.kick.add("mona", live=True)
+    world.broadcast_six()
+    channel_id = world.add("kick", "mona")
+    recording = world.record_six(channel_id)
+    for _ in range(2):
+        asked = len(world.origin.requests)
+        assert world.check(channel_id)["live"] is True
+        wait_until(lambda: any(
+            one.path.endswith("1080p60/live.m3u8") for one in world.origin.requests[asked:]))
+        world.daemon.wait(f"/api/channels/{channel_id}", lambda c: c["status"] == "live")
+    assert [one["id"] for one in recordings(world, channel_id)] == [recording["id"]]
+    assert sum(path.is_dir() for path in world.capture("").iterdir()) == len(
+        world.daemon.get("/api/recordings?limit=500")["recordings"])
+    # It goes on all the same; and another one may be as short as it likes.
+    world.broadcast_six()
+    again = world.record_six(channel_id)
+    kick.shape["created_at"] = "2026-03-04 09:00:00"
+    world.broadcast_six()
+    world.origin.end()
+    short = world.wait_complete(world.recording_of(channel_id))
+    kick.live = False
+    assert [one["id"] for one in recordings(world, channel_id)] == [
+        short["id"], again["id"], recording["id"]]
+    world.assert_media(short, clips()[:6])
+
+
+def recordings(world: World, channel_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = world.daemon.get(
+        f"/api/recordings?channel={channel_id}")["recordings"]
+    return found
 
 
 @pytest.mark.parametrize("by", ["plugin", "yt-dlp"])

@@ -128,6 +128,7 @@ def test_classes_and_fields() -> None:
     reader = DASHStream.__reader__
     assert reader.__writer__ is dash.DASHStreamWriter
     assert reader.__worker__ is dash.DASHStreamWorker
+    assert "manifest_reload_retries" in inspect.getsource(reader.__worker__.reload)
     segment = DASHSegment(num=1, uri="http://h/1.m4s", duration=2.0)
     assert (segment.init, segment.byterange, segment.available_in, segment.name) == (
         False, None, 0.0, "1")

@@ -2,8 +2,9 @@
 
 streamlink keeps the manifest and says which segments there are; the mixins fetch them as
 segments of HLS are fetched and give them to FFmpeg. Measured on streamlink 8.6.3: its own
-writer drops a segment that fails, a failed reload ends its worker without a word, and a
-manifest that becomes static offers once more all that it lists.
+writer drops a segment that fails, a failed reload ends its worker without a word, a
+manifest that becomes static offers once more all that it lists, and one whose segments are
+counted by the clock is never read again.
 """
 
 from __future__ import annotations
@@ -12,24 +13,32 @@ import copy
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
 
 from requests import Response
 from streamlink.exceptions import StreamError
 from streamlink.stream.dash.dash import DASHStream
+from streamlink.utils.times import now as streamlink_now
 
-from ..ffmpeg import source_format
+from .. import manifest
 from ..models import GapCause, SessionEnd
-from .download import Aborted, Bad, Body, Missing, OriginHealth, cause_of, patient
+from .download import (
+    Aborted, Bad, Body, Missing, OriginHealth, cause_of, is_refusal, patient,
+)
 from .inlet import Closed
-from .tracks import FRESH_S, Order, Tap
+from .session import REFUSALS_MAX
+from .tracks import FRESH_S, Order, Tap, demuxer
 
 log = logging.getLogger(__name__)
 
 # Whole segments that wait for their turn, in memory.
 QUEUED_SEGMENTS = 4
 REMEMBERED = 4096
+# How often a manifest is looked at that says nothing of its segments but how to count them.
+COUNTED_LOOK_S = 5.0
+TICK_S = 1.0
 
 
 class DashWriter:
@@ -71,13 +80,16 @@ class DashWorker:
     """Before streamlink's worker: a manifest that does not come is asked for again."""
 
     track: DashTrack
+    reader: Any
     writer: Any
+    mpd: Any
     closed: bool
 
     def reload(self) -> bool:
+        self.track.asks(self.mpd)
         try:
             super().reload()  # type: ignore[misc]
-            self.track.heard()
+            self.track.reloaded()
         except Exception as error:
             # Its parser raises whatever a hostile manifest makes Python raise.
             self.track.reload_failed(error)
@@ -86,6 +98,36 @@ class DashWorker:
 
     def check_sequence_gap(self, segment: Any) -> None:
         """What is missing shows in the timestamps."""
+
+    def iter_segments(self) -> Generator[Any, bool, None]:
+        representation = self.mpd.get_representation(self.reader.ident)
+        if representation is not None and manifest.counts(representation):
+            return self._counted(representation)
+        found: Generator[Any, bool, None] = super().iter_segments()  # type: ignore[misc]
+        return found
+
+    def _counted(self, representation: Any) -> Generator[Any, bool, None]:
+        """Segments as the clock says that they are whole, up to the end that the manifest
+        tells of; another way of counting in it is another stream."""
+        last, looked_s = None, time.monotonic()
+        for segment in representation.segments(timestamp=self.reader.timestamp):
+            while not segment.init and last is None:
+                due_s = (segment.available_at - streamlink_now()).total_seconds() + segment.duration
+                if time.monotonic() - looked_s >= COUNTED_LOOK_S:
+                    self.reload()
+                    looked_s = time.monotonic()
+                    found = self.mpd.get_representation(self.reader.ident)
+                    if self.mpd.type == "static" and found is not None:
+                        last = manifest.last_number(found) or segment.num - 1
+                    elif found is None or not manifest.counted_alike(found, representation):
+                        return
+                if due_s <= 0:
+                    break
+                if not self.wait(min(due_s, TICK_S)):  # type: ignore[attr-defined]
+                    return
+            if self.closed or last is not None and segment.num > last:
+                return
+            yield segment
 
     def run(self) -> None:
         try:
@@ -98,14 +140,21 @@ class DashWorker:
 
 
 class DashTrack(Tap):
+    """`edge` is what the manifest ends with, once all of it has been dealt with."""
+
     def __init__(self, order: Order, stream: DASHStream, representation: Any, moment: Any) -> None:
         super().__init__(order, stream)
         self.name = order.name
         self.broken = False
         self._origin = OriginHealth()
         self._seen: OrderedDict[Any, None] = OrderedDict()
-        self._head = b""
+        self._queued = self._taken = 0
+        self._init = b""
         self._fed_s = self._alive_s
+        self._asked = False
+        self._refusals = 0
+        self._segment_s = 0.0
+        self._newest: str | None = None
         if order.reach_s is not None:
             _reach_back(stream.mpd, order.reach_s)
         base = type(stream).__reader__
@@ -113,6 +162,8 @@ class DashTrack(Tap):
         worker = type("CaptureWorker", (DashWorker, base.__worker__), {"track": self})
         reader = type("CaptureReader", (base,), {"__writer__": writer, "__worker__": worker})
         self._reader = reader(stream, representation, moment, name=order.name)
+        # It is loaded again soon anyway.
+        self._reader.worker.manifest_reload_retries = 1
 
     def start(self) -> None:
         self._reader.open()
@@ -122,18 +173,42 @@ class DashTrack(Tap):
         self._reader.worker.close()
 
     @property
+    def edge(self) -> str | None:
+        return self._newest
+
+    @property
+    def alive_s(self) -> float:
+        # Between two manifests nobody waits for the origin, however long that is.
+        return super().alive_s if self._asked else time.monotonic()
+
+    @property
     def busy(self) -> bool:
-        return self._order.inlet.blocked or time.monotonic() - self._fed_s < FRESH_S
+        came_s = max(self._fed_s, self._origin.last_data_s)
+        return self._order.inlet.blocked or time.monotonic() - came_s < FRESH_S
 
     # What follows is called in streamlink's threads.
 
-    def heard(self) -> None:
-        self._alive_s = time.monotonic()
+    def asks(self, mpd: Any) -> None:
+        """The manifest is asked for again; `mpd` is the one whose segments were queued."""
+        if self._queued == self._taken:
+            self._newest = manifest.edge(mpd)
+        self._asked, self._alive_s = True, time.monotonic()
+
+    def reloaded(self) -> None:
+        self._refusals = 0
+        self._answered()
 
     def reload_failed(self, error: BaseException) -> None:
-        self._alive_s = time.monotonic()
         self._cause = cause_of(error)
         log.info("%s: the manifest did not come (%s)", self.name, self._cause)
+        self._refusals = self._refusals + 1 if is_refusal(error) else 0
+        if self._refusals >= REFUSALS_MAX:
+            self._break()
+        self._answered()
+
+    def _answered(self) -> None:
+        self._asked = False
+        self._order.inlet.rest(self._segment_s)
 
     def is_new(self, segment: Any) -> bool:
         place = segment.uri, segment.byterange
@@ -142,6 +217,7 @@ class DashTrack(Tap):
         self._seen[place] = None
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
+        self._queued += 1
         return True
 
     def fetch(self, segment: Any) -> Body | Missing:
@@ -162,7 +238,12 @@ class DashTrack(Tap):
             self._order.timeouts, self._origin, self._closed)
 
     def take(self, segment: Any, result: Body | Missing | Aborted) -> None:
-        self._alive_s = self._fed_s = time.monotonic()
+        try:
+            self._take(segment, result)
+        finally:
+            self._taken += 1
+
+    def _take(self, segment: Any, result: Body | Missing | Aborted) -> None:
         if self._closed.is_set() or isinstance(result, Aborted):
             return
         if isinstance(result, Missing):
@@ -171,24 +252,19 @@ class DashTrack(Tap):
             if segment.init:
                 self._break()
             return
+        self._fed_s = time.monotonic()
         if segment.init:
-            self._head += result.content
+            self._init = result.content
             return
+        self._segment_s = segment.duration
+        inlet = self._order.inlet
         try:
-            self._feed(result.content, segment.duration)
+            inlet.form = demuxer(self._init or result.content)
+            inlet.feed(result.content, segment.duration, self._init)
         except Closed as reason:
             if not self._closed.is_set():
                 log.info("%s: segment %s is not taken: %s", self.name, segment.name, reason)
             self._break()
-
-    def _feed(self, body: bytes, duration_s: float) -> None:
-        body, self._head = self._head + body, b""
-        if self._order.inlet.idle:
-            form = source_format(body)
-            if form is None:
-                raise Closed("it is no media that FFmpeg is given")
-            self._order.inlet.form = form
-        self._order.inlet.feed(body, duration_s)
 
     def _break(self) -> None:
         self.broken = True

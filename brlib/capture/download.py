@@ -65,13 +65,18 @@ class Bad(Exception):
 
 
 class OriginHealth:
-    """When the origin last gave something, across the downloads of a session."""
+    """When the origin last gave something, across the downloads of a session: a whole body,
+    or a part of one. `refuses`: it has answered since, and for good."""
 
     def __init__(self) -> None:
-        self.last_success_s = 0.0
+        self.last_success_s = self.last_data_s = 0.0
+        self.refuses = False
 
     def succeeded(self) -> None:
-        self.last_success_s = time.monotonic()
+        self.last_success_s, self.refuses = time.monotonic(), False
+
+    def answered(self, status: int) -> None:
+        self.refuses = self.refuses or status in REFUSALS
 
 
 def hopeless(
@@ -124,8 +129,9 @@ def patient(
         try:
             with get((limits.connect_s, limits.read_s)) as response:
                 if not response.ok:
+                    origin.answered(response.status_code)
                     raise Bad(f"HTTP {response.status_code}")
-                body = accept(response, _read(response, deadline_s, closed))
+                body = accept(response, _read(response, deadline_s, origin, closed))
             origin.succeeded()
             return Body(body)
         except (StreamError, RequestException, Urllib3Error, OSError, Bad) as error:
@@ -141,12 +147,15 @@ def patient(
             raise Aborted
 
 
-def _read(response: Response, deadline_s: float, closed: threading.Event) -> bytes:
+def _read(
+    response: Response, deadline_s: float, origin: OriginHealth, closed: threading.Event
+) -> bytes:
     # read1 returns what one recv brought: read() would wait for a full chunk and a
     # trickling line would never come to the deadline.
     chunks, size_bytes = [], 0
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         chunks.append(chunk)
+        origin.last_data_s = time.monotonic()
         size_bytes += len(chunk)
         if size_bytes > BODY_MAX_BYTES:
             raise Bad(f"more than {BODY_MAX_BYTES} bytes and no end")

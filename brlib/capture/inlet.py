@@ -2,7 +2,8 @@
 
 The tracks of a session feed, each in its own thread; the session's thread opens and closes.
 A turn is what one FFmpeg gets: where a source begins anew (a discontinuity, another init
-section), every track ends its turn and the next FFmpeg gets what follows.
+section), every track ends its turn and the next FFmpeg gets what follows. So it is, too, where
+nothing comes for long: what FFmpeg keeps back until more comes is on the disk then.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from ..ffmpeg import LiveInput
 AHEAD_S = 20.0
 # Longer than the tracks of one source may be apart in reaching the same place.
 TURN_MAX_S = 30.0
+# A source that gives nothing for so long, and for so many of its segments, rests.
+QUIET_S = 10.0
+QUIET_SEGMENTS = 3
 PIECE_BYTES = 64 * 1024
 
 
@@ -25,11 +29,13 @@ class Closed(Exception):
 
 
 class Inlets:
-    """The inlets of a session, and what they wait for."""
+    """The inlets of a session, and what they wait for. `resting`: every track is to end its
+    turn, until another begins; `rested`: so did the last one end, and what follows goes on with
+    it."""
 
     def __init__(self, count: int) -> None:
         self.changed = threading.Condition()
-        self.closed = False
+        self.closed = self.resting = self.rested = False
         self.all = [Inlet(self) for _ in range(count)]
 
     def close(self) -> None:
@@ -49,13 +55,32 @@ class Inlets:
                 return []
             return [one for one in self.all if one.head is not None]
 
+    def rest(self, quiet_s: float) -> None:
+        """End the turn if nothing has gone into it for so long.
+
+        One whose write FFmpeg does not take yet ends its turn in its time: FFmpeg looks at its
+        inputs one after the other, and waits with the next for seconds of the one before.
+        """
+        with self.changed:
+            since_s = time.monotonic() - quiet_s
+            left = [one for one in self.all if not one.done]
+            if self.closed or any(one.waits or one.given_s > since_s for one in left):
+                return
+            if any(not one.idle for one in left):
+                self.resting = self.rested = True
+            for one in left:
+                # Who begins to write says so first, and waits for us.
+                if not one.blocked:
+                    one.detach()
+
     def slowest_s(self) -> float:
         return min((one.fed_s for one in self.all if not one.done), default=0.0)
 
 
 class Inlet:
     """`head` is what the next turn begins with; `form`, `offset_s` and `missing_s` are said
-    by the track beforehand: the demuxer, the time of packed audio, what was lost before."""
+    by the track beforehand: the demuxer, the time of packed audio, what was lost before.
+    `blocked`: something is being fed; `waits`: not to FFmpeg yet, but for other tracks."""
 
     def __init__(self, inlets: Inlets) -> None:
         self.head: bytes | None = None
@@ -65,7 +90,8 @@ class Inlet:
         self.missing_s = 0.0
         self.done = False
         self.fed_s = 0.0
-        self.blocked = False
+        self.given_s = time.monotonic()
+        self.blocked = self.waits = False
         self._inlets = inlets
         self._fd = -1
         self._writing = threading.Lock()
@@ -77,20 +103,37 @@ class Inlet:
 
     # The track's side.
 
-    def feed(self, data: bytes, duration_s: float = 0.0) -> None:
-        """Give bytes to FFmpeg; blocks while it does not take them. Raises Closed."""
-        self.blocked = True
+    def feed(self, data: bytes, duration_s: float = 0.0, init: bytes = b"") -> None:
+        """Give bytes to FFmpeg; blocks while it does not take them. `init` is what a turn has
+        to begin with. Raises Closed."""
+        with self._inlets.changed:
+            self.blocked = self.waits = True
+            if self._inlets.resting:
+                self.detach()
         try:
             if self._fd < 0:
+                data = init + data
                 self._begin(data)
             self._keep_pace()
             self._write(data)
         finally:
-            self.blocked = False
+            self.blocked = self.waits = False
         self.fed_s += duration_s
+
+    def rest(self, segment_s: float) -> None:
+        """There is nothing new; `segment_s` is how long the source's segments are."""
+        self._inlets.rest(max(QUIET_S, QUIET_SEGMENTS * segment_s))
+
+    def renew(self) -> None:
+        """What every track brings next is for another FFmpeg, and goes on with this one's."""
+        with self._inlets.changed:
+            if not self.idle:
+                self._inlets.resting = self._inlets.rested = True
+                self._inlets.changed.notify_all()
 
     def turn(self) -> None:
         """What follows is for another FFmpeg."""
+        self._inlets.rested = False
         self.detach()
 
     def finish(self) -> None:
@@ -112,12 +155,13 @@ class Inlet:
 
     def _keep_pace(self) -> None:
         with self._inlets.changed:
-            while not self._inlets.closed and (
+            while not (self._inlets.closed or self._inlets.resting) and (
                     self.fed_s - self._inlets.slowest_s() > AHEAD_S):
                 self._inlets.changed.wait(1.0)
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
+        self.given_s, self.waits = time.monotonic(), False
         while view:
             with self._writing:
                 if self._fd < 0 or self._inlets.closed:
@@ -126,6 +170,7 @@ class Inlet:
                     view = view[os.write(self._fd, view[:PIECE_BYTES]):]
                 except BrokenPipeError as error:
                     raise Closed("FFmpeg is gone") from error
+            self.given_s = time.monotonic()
         with self._inlets.changed:
             self._inlets.changed.notify_all()
 
@@ -136,6 +181,7 @@ class Inlet:
         with self._inlets.changed:
             self.head, self._fd = None, fd
             self.fed_s = self.missing_s = 0.0
+            self._inlets.resting = False
             closed = self._inlets.closed
             self._inlets.changed.notify_all()
         if closed:

@@ -45,6 +45,10 @@ SLACK_S = 30.0
 # So many complaints about the timestamps within one segment are no hiccup: the source has
 # begun anew and does not say so. ("Non-monotonous" until FFmpeg 6, "Non-monotonic" since.)
 BACKWARDS_MAX = 100
+# What is lost with an FFmpeg that was killed, where the source is not asked for it again: what
+# had come by the clock and was not yet out, within what FFmpeg ever keeps back.
+TORN_MIN_S = 0.1
+TORN_MAX_S = 2.0
 _BACKWARDS = "Non-monoton"
 
 
@@ -87,6 +91,8 @@ class RemuxSession:
         self._disk_failed = False
         self._backwards = 0
         self._turns = 0
+        self._ends_s = 0.0
+        self._cut_s = clock()
         self._pending_s = 0.0
         self._date = now()
         self._worker = Worker(f"remux-{name}", self._run)
@@ -217,27 +223,37 @@ class RemuxSession:
         """One FFmpeg, from its start to its end; whether another may follow."""
         self._turns += 1
         self._backwards = 0
-        turn = Turn(self._name, self._way.program, inlets, self._timed, self._joint(),
+        joint, self._inlets.rested = self._joint(), False
+        turn = Turn(self._name, self._way.program, inlets, self._timed, joint,
                     self._now, self._said)
         self._turn = turn
         try:
             if self.closed.is_set():
                 return False
-            self.judged, first = True, True
+            self.judged, kept_s = True, 0.0
             for cut in turn.cuts():
-                if not self._kept(cut, turn if first else None):
+                if not self._kept(cut, None if kept_s else turn):
                     return False
-                first = False
+                kept_s += cut.duration_s + cut.missing_s
             if not turn.clean and not self.closed.is_set():
-                log.warning("%s: %s", self._name, turn.last_words())
-                self._error = self._error or GapCause.DAEMON_DOWN
+                self._note_torn(turn, kept_s)
             return turn.clean and all(inlet.idle for inlet in inlets)
         finally:
             turn.close()
 
+    def _note_torn(self, turn: Turn, kept_s: float) -> None:
+        log.warning("%s: %s", self._name, turn.last_words())
+        self._error = self._error or GapCause.DAEMON_DOWN
+        if kept_s and not self._timed:
+            held_s = self._clock() - turn.begun_s - kept_s
+            self._miss(min(max(held_s, TORN_MIN_S), TORN_MAX_S), self._error, self.closed)
+
     def _joint(self) -> Joint | None:
-        """Only what a session begins with can go on where the capture ends."""
+        """Only what a session begins with can go on where the capture ends, and what comes
+        after a rest, where the last turn did."""
         position = self._start.position
+        if self._timed and self._turns > 1 and self._inlets.rested:
+            return Joint(self._ends_s, SEAM_S, self._clock() - self._cut_s + SLACK_S)
         if not self._timed or self._turns > 1 or position is None or self._way.end_s is None:
             return None
         return Joint(self._way.end_s, position.idle_s + REACH_S + SLACK_S,
@@ -251,6 +267,7 @@ class RemuxSession:
             self._committer.commit(source, cut.body, cut.init, self.closed)
             self._num += 1
             self._backwards = 0
+            self._ends_s, self._cut_s = cut.start_s + cut.duration_s, self._clock()
             self._date += timedelta(seconds=cut.duration_s)
             self.target_duration_s = max(SEGMENT_S, cut.duration_s)
             self._miss(cut.missing_s, self.cause or GapCause.SOURCE, self.closed)
@@ -268,19 +285,19 @@ class RemuxSession:
         to the first byte.
         """
         position, joined_s = self._start.position, turn.cutter.joined_s
+        cause = self.cause or GapCause.SOURCE
         if self._turns > 1:
-            missing_s = turn.missing_s
+            missing_s = turn.missing_s if joined_s is None else joined_s
         elif position is None:
             self._date = turn.begun_at
             return False
         elif joined_s is not None:
-            missing_s = joined_s
+            missing_s, cause = joined_s, self._start.cause or GapCause.EXPIRED
             self._date = position.end_date or turn.begun_at
         else:
             missing_s = max(0.0, turn.begun_s - self._opened_s + position.idle_s)
+            cause = self._start.cause or GapCause.SOURCE
             self._date = turn.begun_at - timedelta(seconds=missing_s)
-        cause = self._start.cause or (
-            GapCause.SOURCE if joined_s is None else GapCause.EXPIRED)
         self._miss(missing_s, cause, self.closed)
         return joined_s is None or missing_s > SEAM_S
 

@@ -79,9 +79,19 @@ class Track(Protocol):
 
 
 class Rendition(Session):
-    """A session that begins no further back than its order says."""
+    """A session that begins no further back than its order says, and tells when a playlist
+    was loaded or did not come."""
 
     reach_s: float | None = None
+    on_reload: Callable[[], None]
+
+    def reloaded(self, target_duration_s: float) -> None:
+        super().reloaded(target_duration_s)
+        self.on_reload()
+
+    def reload_failed(self, error: BaseException) -> None:
+        super().reload_failed(error)
+        self.on_reload()
 
     def judge(self, segments: list[Any], endlist: bool,
               fetch: Callable[[Any], bytes | None]) -> Judgement:
@@ -106,6 +116,7 @@ class HlsTrack:
         self._session = Rendition(
             order.name, self, Start(None, 0, None), order.timeouts, self._ended)
         self._session.reach_s = order.reach_s
+        self._session.on_reload = lambda: order.inlet.rest(self._session.target_duration_s)
         self._digests: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._joint: tuple[int, bytes | None] | None = None
         self._lost_s = 0.0
@@ -169,19 +180,13 @@ class HlsTrack:
             inlet.missing_s = self._lost_s
             inlet.turn()
         elif packed and self._lost_s:
-            raise Closed("packed audio behind a loss has lost its time")
+            # Its frames have no times of their own: only a beginning is told one.
+            inlet.renew()
         self._joint, self._lost_s = joint, 0.0
-        begins = inlet.idle
         if packed:
-            offset_s, body = split_id3(body)
-            inlet.offset_s = offset_s if begins else inlet.offset_s
-        if begins:
-            body = (init or b"") + body
-            form = source_format(body)
-            if form is None:
-                raise Closed("it is no media that FFmpeg is given")
-            inlet.form = form
-        inlet.feed(body, source.duration_s)
+            inlet.offset_s, body = split_id3(body)
+        inlet.form = demuxer(init or body)
+        inlet.feed(body, source.duration_s, init or b"")
 
     def miss(
         self, missed: Missed, next_num: int, epoch: int, closed: threading.Event
@@ -199,6 +204,14 @@ class HlsTrack:
     def digest(self, num: int, epoch: int) -> str | None:
         return next((digest for digest, place in reversed(self._digests.items())
                      if place == (num, epoch)), None)
+
+
+def demuxer(media: bytes) -> str:
+    """FFmpeg's demuxer for a segment, or for its init section. Raises Closed."""
+    form = source_format(media)
+    if form is None:
+        raise Closed("it is no media that FFmpeg is given")
+    return form
 
 
 def split_id3(body: bytes) -> tuple[float, bytes]:
@@ -219,8 +232,6 @@ def split_id3(body: bytes) -> tuple[float, bytes]:
 class Tap:
     """What every track says of itself that is not read as our own HLS."""
 
-    edge = None
-
     def __init__(self, order: Order, stream: Any) -> None:
         self._order = order
         self._stream = stream
@@ -236,6 +247,10 @@ class Tap:
     @property
     def cause(self) -> GapCause | None:
         return self._cause
+
+    @property
+    def edge(self) -> str | None:
+        return None
 
     @property
     def alive_s(self) -> float:
