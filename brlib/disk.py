@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+# What a file system says that cannot sync a directory by itself: some network shares, FUSE.
+_NOT_FOR_DIRECTORIES = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
 
 def sync(path: Path) -> None:
@@ -13,3 +17,13 @@ def sync(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_names(directory: Path) -> None:
+    """Bring the names in a directory to the disk, as far as its file system can do that.
+    Raises OSError."""
+    try:
+        sync(directory)
+    except OSError as error:
+        if error.errno not in _NOT_FOR_DIRECTORIES:
+            raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -16,20 +17,29 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from .pulse import Pulse
+
 log = logging.getLogger(__name__)
 
 BACKOFF_MAX_S = 60.0
 KEPT_LINES = 40
 # How long a process's own children may keep its output open once it is gone.
 ORPHANS_MAX_S = 1.0
+OFFER_S = 1.0
 
 
 class Worker:
     """A thread that calls `step()` until stopped; `step` returns the seconds to wait, or
-    None to end. What escapes from a step is logged once per message and backed off."""
+    None to end. What escapes from a step is logged once per message and backed off.
 
-    def __init__(self, name: str, step: Callable[[], float | None]) -> None:
+    `step_max_s`: a step that takes longer is stuck; None where one may take as long as it
+    likes."""
+
+    def __init__(
+        self, name: str, step: Callable[[], float | None], step_max_s: float | None = None
+    ) -> None:
         self.name = name
+        self.pulse = Pulse(step_max_s)
         self.stopping = threading.Event()
         self.last_error: str | None = None
         self._wake = threading.Event()
@@ -74,7 +84,8 @@ class Worker:
 
     def _one_step(self) -> float | None:
         try:
-            wait_s: float | None = self._step()
+            with self.pulse:
+                wait_s: float | None = self._step()
         except Exception as error:
             self._failures += 1
             message = f"{type(error).__name__}: {error}"
@@ -183,6 +194,10 @@ class Child:
             cwd=cwd,
             env=env,
         )
+        if self._process.stdin is not None:
+            os.set_blocking(self._process.stdin.fileno(), False)
+        # Set when it could not be waited for: the pump does that, whenever it ends.
+        self._left = threading.Event()
         self._pump = Worker(f"pump-{name}", self._drain)
         self._pump.start()
 
@@ -197,12 +212,25 @@ class Child:
     def write(self, data: bytes) -> None:
         """Feed stdin; blocks while the child does not read. Raises BrokenPipeError when it
         is gone (also when another thread calls `kill` or `stop`)."""
-        assert self._process.stdin is not None
         view = memoryview(data)
         while view:
-            if self._process.stdin.closed:
-                raise BrokenPipeError(f"{self.name} gets no more input")
-            view = view[self._process.stdin.write(view) or 0:]
+            view = view[self.offer(view, OFFER_S):]
+
+    def offer(self, data: memoryview, wait_s: float) -> int:
+        """Feed stdin; how many of these bytes the child took within `wait_s`, 0 for none.
+        Raises BrokenPipeError as `write`."""
+        stdin = self._process.stdin
+        assert stdin is not None
+        if stdin.closed:
+            raise BrokenPipeError(f"{self.name} gets no more input")
+        room = select.poll()
+        room.register(stdin, select.POLLOUT)
+        if not room.poll(1000 * wait_s):
+            return 0
+        try:
+            return stdin.write(data) or 0
+        except ValueError as error:
+            raise BrokenPipeError(f"{self.name} was stopped") from error
 
     def read(self, size_bytes: int) -> bytes:
         """What a `binary` child has written, at most so much, as soon as there is something;
@@ -234,13 +262,19 @@ class Child:
         self._signal(signal.SIGKILL)
 
     def stop(self, grace_s: float = 2.0) -> int | None:
-        """End of input, then SIGTERM, then SIGKILL; the exit code once it is gone."""
+        """End of input, then SIGTERM, then SIGKILL; the exit code once it is gone. None for
+        what even that does not end, a write to a disk that does not answer: it is waited
+        for by its pump, whenever the disk lets go of it."""
         self.end_input()
         for sign in (signal.SIGTERM, signal.SIGKILL):
             if self.wait(grace_s) is not None:
                 break
             self._signal(sign)
-        return self.wait(grace_s)
+        code = self.wait(grace_s)
+        if code is None:
+            self._left.set()
+            code = self.wait(0)
+        return code
 
     def _signal(self, sign: signal.Signals) -> None:
         if self._process.poll() is None:
@@ -260,13 +294,19 @@ class Child:
             self.tail.append(line)
             if self._on_line is not None:
                 self._on_line(line)
+        if self._left.is_set():
+            self._process.wait()
+            self._close_outputs()
 
     def _close_pipes(self) -> None:
         self.end_input()
         if self._pump.join(0):
-            for pipe in (self._process.stdout, self._process.stderr):
-                if pipe is not None:
-                    pipe.close()
+            self._close_outputs()
+
+    def _close_outputs(self) -> None:
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def run(name: str, argv: Sequence[str], deadline_s: float) -> tuple[int | None, str]:
@@ -277,7 +317,7 @@ def run(name: str, argv: Sequence[str], deadline_s: float) -> tuple[int | None, 
     code = child.wait(deadline_s)
     if code is None:
         child.kill()
-        child.wait(2.0)
+        child.stop()
     return code, "\n".join(lines)
 
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from brlib import assembly
 from brlib.ledger import INDEX, Ledger
-from brlib.models import Recording, RecordingStatus
+from brlib.models import RecordingStatus
 
 from .compare import assert_all_frames
 from .conftest import children
 from .engine import Engine
-from .faults import Offered
+from .finishing import LAST, Captured, capture_once, copy_of, failed, record, script
 from .media import ts_clips, video_frames
 from .origin import Origin
 
@@ -30,43 +29,9 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assembly.assembly, "RETRY_S", (0.1,))
 
 
-@dataclass(frozen=True)
-class Captured:
-    """A recording whose capture was kept and whose file could not be made."""
-
-    recording_id: str
-    data: Path
-    offered: list[Offered]
-
-
 @pytest.fixture(scope="module")
 def captured(tmp_path_factory: pytest.TempPathFactory) -> Captured:
-    directory = tmp_path_factory.mktemp("captured")
-    patch = pytest.MonkeyPatch()
-    patch.setattr(assembly.assembly, "RETRY_S", (0.1,))
-    one = Engine(directory, ffmpeg_path="/nowhere/ffmpeg")
-    try:
-        with Origin(window=0) as origin:
-            recording_id = record(one, origin, 24)
-            failed(one)
-    finally:
-        one.close()
-        patch.undo()
-    return Captured(recording_id, directory / "data", list(origin.offered))
-
-
-# Reads all its input; the last argument is the file to write.
-LAST = "cat > /dev/null; for o; do :; done; "
-
-
-def script(directory: Path, body: str) -> Path:
-    """A program that is called as FFmpeg; the real ffprobe stands beside it."""
-    directory.mkdir(exist_ok=True)
-    path = directory / "ffmpeg"
-    path.write_text("#!/bin/sh\n" + body)
-    path.chmod(0o755)
-    (directory / "ffprobe").symlink_to("/usr/bin/ffprobe")
-    return path
+    return capture_once(tmp_path_factory.mktemp("captured"))
 
 
 def ffmpeg_pid() -> int:
@@ -79,24 +44,6 @@ def ffmpeg_pid() -> int:
             (pid,) = found
             return pid
         pause.wait(0.02)
-
-
-def record(one: Engine, origin: Origin, count: int = 6) -> str:
-    """A short broadcast, offered and ended; the recording's id."""
-    for clip in ts_clips(24)[:count]:
-        origin.add(clip)
-    one.add(origin.url, display_name="Channel")
-    recording_id: str = one.wait_segments(count).data["id"]
-    origin.end()
-    return recording_id
-
-
-def failed(one: Engine) -> Recording:
-    event = one.wait("processing_failed")
-    recording = one.recording(event.data["id"])
-    assert recording.status is RecordingStatus.FAILED
-    assert recording.error == event.data["error"]
-    return recording
 
 
 def test_ffmpeg_killed_while_recording_costs_nothing(engine: Callable[..., Engine]) -> None:
@@ -116,7 +63,7 @@ def test_ffmpeg_killed_while_recording_costs_nothing(engine: Callable[..., Engin
 
 
 @pytest.mark.parametrize(("body", "says"), [
-    ("cat > /dev/null; exit 1", "FFmpeg failed (1)"),
+    ("cat > /dev/null; exit 1", "FFmpeg failed (1: it said nothing)"),
     (LAST + "echo garbage > \"$o\"", "ffprobe cannot read the file"),
     (LAST + "/usr/bin/ffmpeg -v error -f lavfi -i testsrc2=d=1:s=640x360 "
      "-f lavfi -i sine=d=1 -c:v mpeg2video -q:v 2 -f mp4 -y \"$o\"",
@@ -128,7 +75,7 @@ def test_ffmpeg_killed_while_recording_costs_nothing(engine: Callable[..., Engin
 def test_a_file_that_is_not_right_never_gets_its_name(
     body: str, says: str, captured: Captured, engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
-    shutil.copytree(captured.data, tmp_path / "data")
+    copy_of(captured, tmp_path)
     one = engine(ffmpeg_path=str(script(tmp_path / "bad", body)))
     one.service.archive.reprocess(captured.recording_id)
     recording = failed(one)
@@ -207,7 +154,7 @@ def test_a_damaged_capture_at_start_fails_its_recording_and_nothing_else(
         index = one.capture_directory(recording_id) / INDEX
         index.write_bytes(b"\0" * 100)
         two = engine()
-        two.wait("processing_failed", id=recording_id)
+        until(lambda: two.recording(recording_id).status is RecordingStatus.FAILED)
         assert "begin like a playlist" in (two.recording(recording_id).error or "")
         assert index.exists()
         assert two.service.problems()[1] is False
@@ -276,7 +223,8 @@ def test_a_crash_between_naming_and_noting_leaves_one_file(
     recording = two.wait_complete()
     assert_all_frames(recording, origin.offered)
     output = two.service.settings.output_directory
-    assert [p for p in output.rglob("*") if p.is_file()] == [Path(recording.files[0])]
+    path = Path(recording.files[0])
+    assert sorted(p for p in output.rglob("*") if p.is_file()) == [path.with_suffix(".json"), path]
 
 
 def until(fact: Callable[[], bool]) -> None:

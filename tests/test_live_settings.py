@@ -11,6 +11,7 @@ from brlib.config import Configuration
 from brlib.models import ChannelStatus, Event, SkipReason
 
 from .engine import Engine
+from .finishing import Waits
 from .media import ts_clips
 from .origin import Origin
 
@@ -126,12 +127,10 @@ def test_one_more_is_finished_at_a_time(live: Engine) -> None:
     assembly = live.service.assembly
     live.service.configuration.change(
         {"max_concurrent_processing": 1, "processing_timing": "after"})
-    assembly._afterwards = 1  # as if one were being finished, for ever
-    with Origin() as origin:
+    with assembly._turns.turn(Waits()), Origin() as origin:
         live.add(filled(origin).url)
         live.wait_segments(4)
         origin.end()
         live.wait("processing_started")
         live.service.configuration.change({"max_concurrent_processing": 2})
         live.wait_complete()
-    assembly._afterwards = 0

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from brlib.pulse import Pulse, stack_of
 from brlib.workers import KEPT_LINES, Child, Pool, Worker, run
 
 WAIT_S = 10.0
@@ -262,3 +263,47 @@ def test_stop_escalates(code: str, expected: int) -> None:
     assert child.stop(grace_s=0.2) == expected
     assert is_gone(child.pid)
     assert child.stop() == expected
+
+
+def test_a_step_that_takes_too_long_is_stuck() -> None:
+    steps, release = Steps(3600.0), threading.Event()
+    begun = threading.Event()
+
+    def step() -> float | None:
+        begun.set()
+        release.wait(WAIT_S)
+        return steps()
+
+    worker = Worker("w", step, step_max_s=0.05)
+    assert not worker.pulse.stuck
+    worker.start()
+    assert begun.wait(WAIT_S) and until(lambda: worker.pulse.stuck)
+    assert "release.wait(WAIT_S)" in stack_of("w")
+    release.set()
+    assert steps.ran.acquire(timeout=WAIT_S)
+    assert until(lambda: worker.pulse.busy_s == 0.0) and not worker.pulse.stuck
+    worker.stop()
+    assert worker.join(WAIT_S) and stack_of("w") == ""
+
+
+@pytest.mark.parametrize("max_s, busy_s, stuck", [
+    (60.0, 59.0, False), (60.0, 61.0, True), (None, 1e6, False),
+])
+def test_what_counts_as_stuck(max_s: float | None, busy_s: float, stuck: bool) -> None:
+    now_s = [0.0]
+    pulse = Pulse(max_s, lambda: now_s[0])
+    now_s[0] += 1e6
+    assert (pulse.busy_s, pulse.stuck) == (0.0, False)
+    with pulse:
+        now_s[0] += busy_s
+        assert (pulse.busy_s, pulse.stuck) == (busy_s, stuck)
+    assert (pulse.busy_s, pulse.stuck) == (0.0, False)
+
+
+def test_a_failing_step_is_not_stuck() -> None:
+    worker = Worker("w", Steps(OSError("x")), step_max_s=0.0)
+    worker.start()
+    assert until(lambda: worker.last_error is not None and worker.pulse.busy_s == 0.0)
+    assert not worker.pulse.stuck
+    worker.stop()
+    assert worker.join(WAIT_S)

@@ -10,68 +10,56 @@ from pathlib import Path
 from .. import ffmpeg
 from ..disk import sync
 from ..models import Sums
-from ..workers import Child
-from .base import AssemblyFailed, Plan
-from .job import Finished, Suspended, Task, place
-from .output import find_probe
-
-REMUX_MAX_S = 6 * 3600.0
+from .base import AssemblyFailed, Finished, Plan, Task
+from .output import discard
+from .place import Places, find_originals
+from .process import CLOSING_MAX_S, FFmpeg, find_probe
 
 
 class Remux:
-    def __init__(self, task: Task, plan: Plan) -> None:
+    def __init__(self, task: Task, plan: Plan, places: Places) -> None:
         self._task = task
-        self._recording = task.recording
         self._plan = plan
-        self._stop = task.stop
+        self._places = places
         self._temporary: list[Path] = []
 
     def run(self) -> Finished:
-        """Raises AssemblyFailed, OSError, Suspended."""
+        """Raises AssemblyFailed, OSError, sqlite3.Error, Suspended."""
         try:
-            sources = [Path(name) for name in self._recording.files]
+            sources = find_originals(self._task.recording.files)
+            if sources is None:
+                raise AssemblyFailed("Its capture and its file are gone", hopeless=True)
             made = [
                 (self._remux(source), source.with_suffix(f".{self._plan.container}"))
                 for source in sources
             ]
-            finished = place(made, self._plan, self._task)
-            for source in sources:
-                if source not in finished.files:
-                    source.unlink()
-            return finished
+            return self._places.place(made, self._plan, self._task)
         finally:
-            self.abandon()
-
-    def interrupt(self) -> None:
-        """FFmpeg is looked after twice a second: it needs no push."""
-
-    def abandon(self) -> None:
-        for path in self._temporary:
-            path.unlink(missing_ok=True)
+            for path in self._temporary:
+                discard(path)
 
     def _remux(self, source: Path) -> Path:
-        before = find_probe(self._plan, source)
+        before = find_probe(self._plan, source, self._task)
         if before is None:
-            raise AssemblyFailed(f"{source} cannot be read")
-        target = self._plan.temporary(self._recording.id, source.suffix)
+            raise AssemblyFailed(f"{source} cannot be read", "see whether it plays")
+        recording_id = self._task.recording.id
+        target = self._plan.temporary(recording_id, source.suffix)
+        target.parent.mkdir(parents=True, exist_ok=True)
         self._temporary.append(target)
         args = ffmpeg.remux_file_args(self._plan.ffmpeg, source, self._plan.container, target)
-        child = Child(f"ffmpeg-{self._recording.id}", args)
-        waited_s = 0.0
-        while (code := child.wait(0.5)) is None:
-            waited_s += 0.5
-            if self._stop.is_set() or waited_s > REMUX_MAX_S:
-                child.kill()
-                child.stop()
-                raise Suspended
-        if code != 0:
-            raise AssemblyFailed(f"FFmpeg failed ({code}): {' / '.join(list(child.tail)[-3:])}")
+        process = FFmpeg(recording_id, args, self._plan, self._task, feed=False)
+        try:
+            # It reads and writes until its end, which may take as long as any other's.
+            process.end(CLOSING_MAX_S)
+        finally:
+            process.abandon()
         held = Sums(captured_bytes=before.size_bytes, captured_s=before.duration_s)
-        after = find_probe(self._plan, target)
+        after = find_probe(self._plan, target, self._task)
         problem = ffmpeg.disagreement(after, held, before.kinds & {"video", "audio"})
         if after is not None and problem is None:
             problem = ffmpeg.too_short(after, held)
         if problem:
-            raise AssemblyFailed(f"The new file does not agree with {source}: {problem}")
+            raise AssemblyFailed(f"The new file does not agree with {source} ({problem})",
+                                 "the old one is as it was; try another container")
         sync(target)
         return target

@@ -9,59 +9,36 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from .. import ledger
 from ..config import RECORDINGS_MAX, Settings
-from ..errors import Conflict, RecorderError
+from ..disk import sync_names
+from ..errors import CaptureDamaged, Conflict, RecorderError, RecordingNotFound
 from ..events import EventBus, about_recording
 from ..models import EndReason, Recording, RecordingStatus
 from ..store import Store
 from ..workers import Pool
+from . import sentences
 from .again import Remux
-from .base import AssemblyFailed, Plan
-from .job import Feed, Finished, Suspended, wait_or_stop
+from .base import Finished, Plan, Suspended
+from .feed import Feed
+from .job import HELD_UP_S, Job
+from .place import Places, find_originals
+from .turns import Turns
 
 log = logging.getLogger(__name__)
 
-PROGRESS_EVERY_S = 1.0
-RETRY_S = (1.0, 5.0, 15.0, 60.0)
-TRIES = 3
-TURN_EVERY_S = 0.5
+# Once the capture is closed; together some minutes, for what passes by itself.
+TRIES = 5
+RETRY_S = (2.0, 15.0, 60.0, 240.0)
 # A capture whose file is proven, on its way out.
 DONE = ".done"
-
-
-class Job:
-    """One recording's assembly, from the first try to the last; a feed's `Task`."""
-
-    def __init__(self, recording: Recording, owner: Assembly, *, closed: bool, live: bool) -> None:
-        self.recording = recording
-        self.live = live
-        # Set once the capture is closed: from then on tries are counted.
-        self.closed = threading.Event()
-        self.stop = threading.Event()
-        # Set when no thread works at it any more.
-        self.over = threading.Event()
-        self.feed: Feed | Remux | None = None
-        self.fed_bytes = 0
-        self.told_s = 0.0
-        self._owner = owner
-        if closed:
-            self.closed.set()
-
-    def progress(self, fed_bytes: int) -> None:
-        self.fed_bytes = fed_bytes
-        if self.closed.is_set() and time.monotonic() - self.told_s >= PROGRESS_EVERY_S:
-            self._owner.tell_progress(self)
-
-    def naming(self, files: tuple[Path, ...]) -> None:
-        self.recording = self._owner.note_files(self.recording, files)
 
 
 class Assembly:
@@ -71,9 +48,8 @@ class Assembly:
         self._bus = bus
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
-        # How many are finished afterwards at this moment.
-        self._afterwards = 0
-        self._turn = threading.Condition()
+        self._turns = Turns(lambda: self._settings().max_concurrent_processing)
+        self._places = Places()
         # Live feeds never wait for one another: those of recordings, those just ending.
         self._pool = Pool("feed", 4 * RECORDINGS_MAX + 1000)
 
@@ -83,27 +59,43 @@ class Assembly:
     def start(self) -> None:
         """Finish what an earlier process left in `processing`, or half removed."""
         for path in self._settings().captures_directory.glob("*" + DONE):
-            shutil.rmtree(path)
+            try:
+                self._clear_done(path)
+            except OSError as error:
+                log.warning("%s cannot be cleared away: %s", path, error)
         for recording in self._store.recordings.find_with_status([RecordingStatus.PROCESSING]):
             if recording.end_reason is not EndReason.CANCELLED:
-                self.finish(recording)
+                self.finish(self._as_held(recording))
+
+    def _clear_done(self, path: Path) -> None:
+        """A capture whose file had its name; the file may be made anew unless the row says
+        that it is there. Raises OSError."""
+        recording_id = path.name.removesuffix(DONE)
+        try:
+            recording = self._store.recordings.get(recording_id)
+        except RecordingNotFound:
+            recording = None
+        capture = self.directory(recording_id)
+        if recording is None or recording.status is RecordingStatus.COMPLETE or capture.exists():
+            shutil.rmtree(path)
+        else:
+            path.rename(capture)
+            self._store.recordings.note_capture(recording_id, True)
 
     def begin(self, recording: Recording) -> None:
         """A recording began or goes on: feed it from its first segment, if that is wanted."""
         if self._settings().processing_timing == "live":
-            self._run(Job(recording, self, closed=False, live=True))
+            self._run(Job(recording, self._store, self._bus, closed=False, live=True))
 
     def finish(self, recording: Recording) -> None:
         """The recording is `processing`: its capture is closed."""
         with self._lock:
             job = self._jobs.get(recording.id)
-            if job is not None:
-                job.recording = recording
         self._bus.publish("processing_started", about_recording(recording))
         if job is not None:
-            job.closed.set()
+            job.close(recording)
         else:
-            self._run(Job(recording, self, closed=True, live=False))
+            self._run(Job(recording, self._store, self._bus, closed=True, live=False))
 
     def reprocess(self, recording: Recording) -> Recording:
         """Build the files again, from the capture or, where that is gone, from the files.
@@ -114,16 +106,32 @@ class Assembly:
             raise Conflict(f"The recording is {recording.status}")
         if not self._has_capture(recording) and not self._has_files(recording):
             raise Conflict("Its capture and its file are gone: there is nothing to build from")
-        changed = self._store.recordings.change(
-            recording.id, status=RecordingStatus.PROCESSING, error=None)
+        changed = self._as_held(self._store.recordings.change(
+            recording.id, status=RecordingStatus.PROCESSING, error=None))
         self.finish(changed)
         return changed
+
+    def _as_held(self, recording: Recording) -> Recording:
+        """What the disk lost of a capture although it was closed (a power cut, a disk that
+        failed at the end) is not waited for: the recording is what is left of it."""
+        if not self._has_capture(recording):
+            return recording
+        try:
+            tally = ledger.settle(self.directory(recording.id))
+        except (CaptureDamaged, OSError) as error:
+            log.warning("%s: its capture is fed as it is: %s", recording.id, error)
+            return recording
+        if tally.sums == recording.sums:
+            return recording
+        log.warning("%s: its capture holds %d segments, not %d", recording.id,
+                    tally.sums.segments, recording.sums.segments)
+        return self._store.recordings.change(recording.id, sums=tally.sums)
 
     def _has_capture(self, recording: Recording) -> bool:
         return (self.directory(recording.id) / ledger.INDEX).exists()
 
     def _has_files(self, recording: Recording) -> bool:
-        return bool(recording.files) and all(Path(name).exists() for name in recording.files)
+        return find_originals(recording.files) is not None
 
     def drop(self, recording_id: str, deadline_s: float) -> bool:
         """Work no more at a recording that is to be discarded; False when someone still does."""
@@ -131,21 +139,30 @@ class Assembly:
             job = self._jobs.get(recording_id)
         if job is None:
             return True
-        self._let_go(job)
+        job.let_go()
         return job.over.wait(deadline_s)
 
-    @staticmethod
-    def _let_go(job: Job) -> None:
-        job.stop.set()
-        if job.feed is not None:
-            job.feed.interrupt()
+    def fed_bytes(self, recording_id: str) -> int:
+        """How much of a capture is in the file that is being made of it; 0 without one."""
+        with self._lock:
+            job = self._jobs.get(recording_id)
+        return job.fed_bytes if job is not None else 0
+
+    def problems(self) -> list[str]:
+        """Whose assembly is held up, for health. It goes on by itself when its disk answers."""
+        with self._lock:
+            jobs = list(self._jobs.values())
+        return [
+            f"the file of {job.recording.id} ({job.recording.channel_name}) has not moved for "
+            f"{job.silent_s:.0f} s: the disk of its output directory may not answer"
+            for job in jobs if job.silent_s >= HELD_UP_S]
 
     def stop(self) -> None:
         """Let every job go; the next process does them again. Returns at once, idempotent."""
         with self._lock:
             jobs = list(self._jobs.values())
         for job in jobs:
-            self._let_go(job)
+            job.let_go()
 
     def join(self, deadline_s: float) -> bool:
         return self._pool.join(deadline_s)
@@ -168,58 +185,35 @@ class Assembly:
 
     def _work(self, job: Job) -> None:
         try:
-            with self._its_turn(job):
-                finished = self._until_finished(job)
-        except Suspended:
-            return
-        except Exception as error:
-            if not isinstance(error, (RecorderError, OSError)):
-                log.exception("%s: assembly met something unforeseen", job.recording.id)
-            self._failed(job, str(error) or type(error).__name__)
-            return
-        self._complete(job, finished)
-
-    @contextmanager
-    def _its_turn(self, job: Job) -> Iterator[None]:
-        """A live feed waits for nobody, others until the settings let them begin. Raises
-        Suspended."""
-        if job.live:
-            yield
-            return
-        with self._turn:
-            # Asked again now and then: a raised limit wakes nobody.
-            while self._afterwards >= self._settings().max_concurrent_processing:
-                if job.stop.is_set():
-                    raise Suspended
-                self._turn.wait(TURN_EVERY_S)
-            self._afterwards += 1
-        try:
-            yield
-        finally:
-            with self._turn:
-                self._afterwards -= 1
-                self._turn.notify()
-
-    def _until_finished(self, job: Job) -> Finished:
-        """Try until it is done. While the recording runs a failure costs nothing: the next
-        try begins at the first segment again. Afterwards the tries are counted."""
-        failures = 0
-        while True:
-            was_closed = job.closed.is_set()
-            plan = Plan.of(job.recording, self._settings())
-            self.remove_leftovers(job.recording)
-            job.feed = self._feed(job, plan)
             try:
-                return job.feed.run()
-            except (AssemblyFailed, OSError) as error:
-                failures += 1
-                if was_closed and failures >= TRIES:
-                    raise
-                log.warning("%s: assembly failed, to be tried again: %s", job.recording.id, error)
-            if not was_closed and job.closed.is_set():
-                failures = 0
-            else:
-                wait_or_stop(job.stop, RETRY_S[min(failures, len(RETRY_S)) - 1])
+                # A live feed waits for nobody.
+                with nullcontext() if job.live else self._turns.turn(job):
+                    finished = job.until_finished(lambda: self._attempt(job), TRIES, RETRY_S)
+            except Suspended:
+                return
+            except Exception as error:
+                if not isinstance(error, (RecorderError, sqlite3.Error)):
+                    log.exception("%s: assembly met something unforeseen", job.recording.id)
+                self._failed(job, error)
+                return
+            self._complete(job, finished)
+        except Suspended:
+            log.info("%s: what became of it is told at the next start", job.recording.id)
+
+    def _attempt(self, job: Job) -> Finished:
+        """Raises RecorderError, sqlite3.Error, Suspended."""
+        plan = Plan.of(job.recording, self._settings())
+        try:
+            job.moved()
+            self.remove_leftovers(job.recording)
+            return self._way(job, plan).run()
+        except OSError as error:
+            raise sentences.of_disk(error, plan.directory) from error
+
+    def _way(self, job: Job, plan: Plan) -> Feed | Remux:
+        if not self._has_capture(job.recording) and self._has_files(job.recording):
+            return Remux(job, plan, self._places)
+        return Feed(job, plan, self.directory(job.recording.id), self._places)
 
     def _files_left(self, recording: Recording) -> tuple[str, ...]:
         """The files that are there; all of them where nobody can tell, because their root is
@@ -245,23 +239,6 @@ class Assembly:
                 return
             folder.rmdir()
 
-    def _feed(self, job: Job, plan: Plan) -> Feed | Remux:
-        if not self._has_capture(job.recording) and self._has_files(job.recording):
-            return Remux(job, plan)
-        return Feed(job, plan, self.directory(job.recording.id))
-
-    def note_files(self, recording: Recording, files: tuple[Path, ...]) -> Recording:
-        """Remember the final names before the files have them."""
-        return self._store.recordings.change(
-            recording.id, files=tuple(str(path) for path in files))
-
-    def tell_progress(self, job: Job) -> None:
-        job.told_s = time.monotonic()
-        total = job.recording.sums.captured_bytes
-        percent = min(100.0, 100.0 * job.fed_bytes / total) if total else 0.0
-        self._bus.publish(
-            "processing_progress", {**about_recording(job.recording), "percent": round(percent, 1)})
-
     def _end(self, job: Job, **changes: Any) -> Recording:
         """Move the recording on and let the job go, as one: who sees the new status may
         begin another job."""
@@ -271,18 +248,16 @@ class Assembly:
         return recording
 
     def _complete(self, job: Job, finished: Finished) -> None:
-        self.tell_progress(job)
-        capture = self.directory(job.recording.id)
-        done = capture.with_name(capture.name + DONE)
-        drop = self._settings().capture_after == "delete" and self._has_capture(job.recording)
-        if drop:
-            # At once and whole: a capture that is removed file by file is none any more.
-            capture.rename(done)
-            self._store.recordings.note_capture(job.recording.id, False)
-        recording = self._end(
-            job, status=RecordingStatus.COMPLETE, error=None,
+        """Raises Suspended."""
+        job.tell_progress()
+        done = self._set_aside(job)
+        if done is not None:
+            job.kept_trying(
+                lambda: self._store.recordings.note_capture(job.recording.id, False))
+        recording = job.kept_trying(lambda: self._end(
+            job, status=RecordingStatus.COMPLETE, error=finished.trouble,
             files=tuple(str(path) for path in finished.files),
-            file_size_bytes=finished.size_bytes)
+            file_size_bytes=finished.size_bytes))
         log.info("%s is complete: %s", recording.id, finished.files[0])
         self._bus.publish("processing_complete", {
             **about_recording(recording),
@@ -292,17 +267,38 @@ class Assembly:
             "duration": round(recording.sums.captured_s),
             "completeness": round(recording.sums.completeness, 6),
         })
-        if drop:
-            shutil.rmtree(done)
+        if done is not None:
+            try:
+                shutil.rmtree(done)
+            except OSError as error:
+                log.warning("%s is removed at the next start: %s", done, error)
 
-    def _failed(self, job: Job, message: str) -> None:
+    def _set_aside(self, job: Job) -> Path | None:
+        """Take the capture out of its place, if it is not to be kept: at once and whole, as
+        one that is removed file by file is none any more."""
+        if self._settings().capture_after != "delete" or not self._has_capture(job.recording):
+            return None
+        capture = self.directory(job.recording.id)
+        done = capture.with_name(capture.name + DONE)
+        try:
+            capture.rename(done)
+            sync_names(capture.parent)
+        except OSError as error:
+            log.warning("%s: its capture cannot be removed: %s", job.recording.id, error)
+        return done if done.exists() else None
+
+    def _failed(self, job: Job, error: Exception) -> None:
+        """Raises Suspended."""
+        message = sentences.for_person(job.recording.id, error)
         log.error("%s failed: %s", job.recording.id, message)
         while not job.closed.wait(0.5):
             # A recording fails when it is over, not while it runs.
+            job.moved()
             if job.stop.is_set():
                 return
-        files = self._files_left(job.recording)
+        current = job.kept_trying(lambda: self._store.recordings.get(job.recording.id))
+        files = self._files_left(current)
         changes = {} if files else {"file_size_bytes": 0}
-        recording = self._end(
-            job, status=RecordingStatus.FAILED, error=message, files=files, **changes)
+        recording = job.kept_trying(lambda: self._end(
+            job, status=RecordingStatus.FAILED, error=message, files=files, **changes))
         self._bus.publish("processing_failed", {**about_recording(recording), "error": message})

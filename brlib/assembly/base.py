@@ -1,19 +1,74 @@
-"""What a finished file is made of, and where it goes."""
+"""What the parts of an assembly share: what a finished file is made of and where it goes, whom
+they work for, and how they fail."""
 
 from __future__ import annotations
 
 import secrets
+import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from .. import naming
 from ..config import Settings
 from ..errors import RecorderError
-from ..models import Recording
+from ..models import Gap, Recording
+from ..sidecar import Sidecar
 
 
 class AssemblyFailed(RecorderError):
-    """No file could be made, or it does not agree with the capture; `str()` says why."""
+    """No file could be made, or it does not agree with the capture.
+
+    `what` happened, and what a person can do: `advice` goes on behind a colon, as in
+    "install it". `hopeless`: another try would end alike.
+    """
+
+    def __init__(self, what: str, advice: str = "", hopeless: bool = False) -> None:
+        super().__init__(f"{what}: {advice}" if advice else what)
+        self.advice = advice
+        self.hopeless = hopeless
+
+
+class Suspended(Exception):
+    """The daemon stops; the job will be done again."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The files that came of it, in the order of the broadcast. `trouble`: what is wrong
+    nevertheless."""
+
+    files: tuple[Path, ...]
+    size_bytes: int
+    trouble: str | None = None
+
+
+class Task(Protocol):
+    """Whom a feed works for: what it is told, and tells, meanwhile.
+
+    `recording` is the row as it is; its sums are final once `closed` is set.
+    """
+
+    recording: Recording
+    closed: threading.Event
+    stop: threading.Event
+
+    def progress(self, fed_bytes: int) -> None: ...
+
+    def moved(self) -> None:
+        """It is alive: said now and then, and not while a disk does not answer."""
+
+    def counted(self, gaps: list[Gap]) -> None:
+        """What the whole capture says is missing."""
+
+    def owned(self) -> tuple[str, ...]:
+        """The files that are this recording's at this moment."""
+
+    def naming(self, files: tuple[str, ...]) -> None:
+        """From now on these are."""
+
+    def described(self, files: tuple[str, ...]) -> Sidecar:
+        """The recording with these files. Raises OSError."""
 
 
 @dataclass(frozen=True)

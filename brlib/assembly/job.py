@@ -1,265 +1,166 @@
-"""One recording's way from capture to finished files: feed, prove, name.
+"""One recording's assembly, from the first try to the last: what it knows and tells.
 
-The same code live, afterwards, after a crash and on reprocess: it follows the index from
-its first entry to its last, whenever that comes. Run in a pool thread by `Assembly`.
+Made and run by `Assembly`; a feed's `Task`.
 """
 
 from __future__ import annotations
 
 import logging
-import os
+import sqlite3
 import threading
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
 
-from .. import naming
-from ..disk import sync
-from ..errors import CaptureDamaged
-from ..ledger import Follower
-from ..models import Recording
-from ..playlist import Entry, Part, Segment
-from ..shape import Shape
-from ..tally import Tally
-from .base import AssemblyFailed, Plan
-from .output import Output, open_output
+from .. import sidecar
+from ..errors import CaptureDamaged, ChannelNotFound, RecorderError
+from ..events import EventBus, about_recording
+from ..models import Gap, Recording
+from ..sidecar import Sidecar
+from ..store import Store
+from .base import AssemblyFailed, Finished, Suspended
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 0.2
+PROGRESS_EVERY_S = 1.0
+# What there is to do takes moments, or says meanwhile that it goes on.
+HELD_UP_S = 120.0
+STORE_RETRY_S = 5.0
+T = TypeVar("T")
 
 
-class Suspended(Exception):
-    """The daemon stops; the job will be done again."""
+class Job:
+    def __init__(
+        self, recording: Recording, store: Store, bus: EventBus, *, closed: bool, live: bool
+    ) -> None:
+        self.recording = recording
+        self.live = live
+        # Set once the capture is closed: from then on tries are counted.
+        self.closed = threading.Event()
+        self.stop = threading.Event()
+        # Set when no thread works at it any more.
+        self.over = threading.Event()
+        self._store = store
+        self._bus = bus
+        # Of its capture, in the file that is being made.
+        self.fed_bytes = 0
+        self._told_s = 0.0
+        self._moved_s = time.monotonic()
+        self._resting = False
+        # Set by whatever ends a rest of a recording that still runs.
+        self._woken = threading.Event()
+        if closed:
+            self.close(recording)
 
+    def close(self, recording: Recording) -> None:
+        """The capture is closed; the row as it is now."""
+        self.recording = recording
+        self.closed.set()
+        self._woken.set()
 
-@dataclass(frozen=True)
-class Finished:
-    """The files that came of it, in the order of the broadcast."""
+    def let_go(self) -> None:
+        """Ask to end; returns at once, idempotent."""
+        self.stop.set()
+        self._woken.set()
 
-    files: tuple[Path, ...]
-    size_bytes: int
+    # Tries.
 
+    def until_finished(
+        self, attempt: Callable[[], Finished], tries: int, rests_s: tuple[float, ...]
+    ) -> Finished:
+        """Try until it is done. While the recording runs a failure costs nothing, as the next
+        try begins at the first segment again. Afterwards there are `tries`.
 
-@dataclass
-class _Part:
-    output: Output
-    container: str
-    kinds: frozenset[str]
-    file: str
+        Raises RecorderError, sqlite3.Error, Suspended.
+        """
+        failures = 0
+        while True:
+            was_closed = self.closed.is_set()
+            try:
+                return attempt()
+            except (RecorderError, sqlite3.Error) as error:
+                failures += 1
+                self.fed_bytes = 0
+                if was_closed and (failures >= tries or _hopeless(error)):
+                    raise
+                log.warning("%s: assembly failed, to be tried again: %s",
+                            self.recording.id, error)
+            if not was_closed and self.closed.is_set():
+                failures = 0
+            else:
+                self._rest(rests_s[min(failures, len(rests_s)) - 1])
 
-
-class Task(Protocol):
-    """What a feed is told, and tells, while it works.
-
-    `recording` is the row as it is; its sums are final once `closed` is set. `naming` is
-    called with the final paths before any of them is there.
-    """
-
-    recording: Recording
-    closed: threading.Event
-    stop: threading.Event
-
-    def progress(self, fed_bytes: int) -> None: ...
-
-    def naming(self, files: tuple[Path, ...]) -> None: ...
-
-
-class Feed:
-    """One pass over a capture: outputs opened, fed and closed as its parts come."""
-
-    def __init__(self, task: Task, plan: Plan, directory: Path) -> None:
-        self._task = task
-        self._recording = task.recording
-        self._plan = plan
-        self._directory = directory
-        self._closed = task.closed
-        self._stop = task.stop
-        self._tally = Tally()
-        self._part: Part | None = None
-        self._parts: list[_Part] = []
-        self._fed_bytes = 0
-        self._media: int | None = None
-        self._lock = threading.Lock()
-
-    def run(self) -> Finished:
-        """Raises AssemblyFailed, CaptureDamaged, OSError, Suspended."""
-        try:
-            follower = Follower(self._directory)
-            while not self._tally.ended:
-                # Asked before reading: what a full disk kept the capture from closing with
-                # a last line ends where the recording says that it has ended.
-                closed = self._closed.is_set()
-                news = follower.news()
-                for entry in news:
-                    self._take(entry)
-                if not news and closed:
-                    break
-                if not news and self._stop.wait(LOOK_EVERY_S):
-                    raise Suspended
-            self._finish_part()
-            self._check_whole(follower.rest_bytes())
-            return self._name_files()
-        except BrokenPipeError as error:
-            raise Suspended if self._stop.is_set() else AssemblyFailed(
-                f"FFmpeg ended early: {self._last_words()}") from error
-        finally:
-            self._close_media()
-            self.abandon()
-
-    def abandon(self) -> None:
-        """Stop feeding and drop what is not finished. From any thread, idempotent."""
-        with self._lock:
-            parts, self._parts = self._parts, []
-        for part in parts:
-            part.output.abandon()
-
-    def _check_whole(self, unread_bytes: int) -> None:
-        """The proof that this is the recording and not a part of it: what was fed is what
-        the recording counted."""
-        while not self._closed.wait(LOOK_EVERY_S):
-            if self._stop.is_set():
-                raise Suspended
-        if unread_bytes and not self._tally.ended:
-            raise CaptureDamaged(
-                f"The index in {self._directory} cannot be read to its end: "
-                f"{unread_bytes} bytes are left")
-        fed, counted = self._tally.sums, self._task.recording.sums
-        if (fed.segments, fed.captured_bytes) != (counted.segments, counted.captured_bytes):
-            raise AssemblyFailed(
-                f"The capture holds {fed.segments} segments with {fed.captured_bytes} bytes, "
-                f"the recording counted {counted.segments} with {counted.captured_bytes}")
-
-    def interrupt(self) -> None:
-        """Let a feed that waits for FFmpeg go on to its end. Returns at once."""
-        with self._lock:
-            output = self._parts[-1].output if self._parts else None
-        if output is not None:
-            output.interrupt()
-
-    def _take(self, entry: Entry) -> None:
-        if self._stop.is_set():
+    def _rest(self, seconds: float) -> None:
+        """Until the next try; that is at once when the recording ends. Raises Suspended."""
+        self._resting = True
+        (self.stop if self.closed.is_set() else self._woken).wait(seconds)
+        self._resting = False
+        self.moved()
+        if self.stop.is_set():
             raise Suspended
-        self._tally.add(entry)
-        match entry:
-            case Part():
-                self._finish_part()
-                self._part = entry
-            case Segment():
-                if self._part is not None:
-                    # Not before its first segment: a crash leaves parts without any.
-                    part, self._part = self._part, None
-                    self._begin_part(part)
-                    self._feed(0, part.init_bytes)
-                self._feed(entry.offset, entry.size_bytes)
 
-    def _begin_part(self, part: Part) -> None:
-        shape = Shape.parse(part.shape)
-        suffix = self._plan.suffix(shape.container)
-        path = self._plan.temporary(self._recording.id, suffix)
-        name = f"{self._recording.id}-{len(self._parts) + 1}"
-        output = open_output(name, self._plan, shape.container, path)
-        with self._lock:
-            self._parts.append(_Part(output, shape.container, shape.kinds, part.file))
-        self._media = os.open(self._directory / part.file, os.O_RDONLY)
+    def kept_trying(self, tell: Callable[[], T]) -> T:
+        """What must reach the store, however long that is out of order. Raises Suspended."""
+        while True:
+            try:
+                return tell()
+            except sqlite3.Error as error:
+                log.error("%s: what became of it cannot be stored yet: %s",
+                          self.recording.id, error)
+            self._rest(STORE_RETRY_S)
 
-    def _feed(self, offset: int, size_bytes: int) -> None:
-        if not size_bytes:
-            return
-        assert self._media is not None
-        data = os.pread(self._media, size_bytes, offset)
-        if len(data) != size_bytes:
-            raise AssemblyFailed(
-                f"The capture is shorter than its index says at byte {offset} of "
-                f"{self._parts[-1].file}")
-        self._parts[-1].output.write(data)
-        self._fed_bytes += size_bytes
-        self._task.progress(self._fed_bytes)
+    @property
+    def silent_s(self) -> float:
+        """How long it has been at one thing, as it is with a disk that does not answer."""
+        return 0.0 if self._resting else time.monotonic() - self._moved_s
 
-    def _finish_part(self) -> None:
-        if self._media is not None:
-            self._close_media()
-            part = self._parts[-1]
-            part.output.finish(
-                self._tally.by_part[part.file], part.kinds, self._directory / part.file)
+    @property
+    def busy(self) -> bool:
+        return not self._resting and self.silent_s < HELD_UP_S
 
-    def _close_media(self) -> None:
-        media, self._media = self._media, None
-        if media is not None:
-            os.close(media)
+    # What a feed tells and asks.
 
-    def _last_words(self) -> str:
-        with self._lock:
-            output = self._parts[-1].output if self._parts else None
-        words = getattr(output, "last_words", None)
-        return str(words()) if words else "it was stopped"
+    def progress(self, fed_bytes: int) -> None:
+        self.fed_bytes = fed_bytes
+        self.moved()
+        if self.closed.is_set() and time.monotonic() - self._told_s >= PROGRESS_EVERY_S:
+            self.tell_progress()
 
-    def _name_files(self) -> Finished:
-        """Give every proven file its name."""
-        with self._lock:
-            parts, self._parts = self._parts, []
-        if not parts:
-            raise AssemblyFailed("The capture holds no media")
-        made = [
-            (part.output.path,
-             self._plan.final(number, len(parts), self._plan.suffix(part.container)))
-            for number, part in enumerate(parts, 1)
-        ]
+    def tell_progress(self) -> None:
+        self._told_s = time.monotonic()
+        total = self.recording.sums.captured_bytes
+        percent = min(100.0, 100.0 * self.fed_bytes / total) if total else 0.0
+        self._bus.publish("processing_progress", {
+            **about_recording(self.recording), "percent": round(percent, 1)})
+
+    def moved(self) -> None:
+        self._moved_s = time.monotonic()
+
+    def counted(self, gaps: list[Gap]) -> None:
+        """A disk that was full when the recording ended kept it from knowing its gaps."""
+        if self._store.recordings.find_gaps(self.recording.id) != gaps:
+            self._store.recordings.set_gaps(self.recording.id, gaps)
+
+    def owned(self) -> tuple[str, ...]:
+        return self._store.recordings.get(self.recording.id).files
+
+    def naming(self, files: tuple[str, ...]) -> None:
+        self.recording = self._store.recordings.change(self.recording.id, files=files)
+
+    def described(self, files: tuple[str, ...]) -> Sidecar:
+        recording = self._store.recordings.get(self.recording.id)
         try:
-            return place(made, self._plan, self._task)
-        finally:
-            for path, _ in made:
-                path.unlink(missing_ok=True)
+            url = self._store.channels.get(recording.channel_id).url
+        except ChannelNotFound:
+            url = None
+        gaps = self._store.recordings.find_gaps(recording.id)
+        return sidecar.of(replace(recording, files=files), gaps, url)
 
 
-_naming = threading.Lock()
-
-
-def place(made: list[tuple[Path, Path]], plan: Plan, task: Task) -> Finished:
-    """Rename proven files, each to the name it wants or, where another file has that, as the
-    settings say. The names are told first, so that a crash in between leaves no second file.
-
-    Raises AssemblyFailed, OSError.
-    """
-    size_bytes = sum(path.stat().st_size for path, _ in made)
-    with _naming:
-        targets: list[Path] = []
-        for _, wanted in made:
-            targets.append(_target(wanted, plan, task.recording.files, targets))
-        task.naming(tuple(targets))
-        for (path, _), target in zip(made, targets, strict=True):
-            os.replace(path, target)
-    for directory in _up_to(plan.directory, {target.parent for target in targets}):
-        sync(directory)
-    return Finished(tuple(targets), size_bytes)
-
-
-def _target(wanted: Path, plan: Plan, ours: tuple[str, ...], taken: list[Path]) -> Path:
-    if not naming.inside(wanted, plan.directory):
-        raise AssemblyFailed(f"{wanted} is not inside {plan.directory}")
-    target, number = wanted, 1
-    while target in taken or (
-        target.exists() and str(target) not in ours and plan.when_exists != "overwrite"
-    ):
-        if target not in taken and plan.when_exists == "skip":
-            raise AssemblyFailed(
-                f"{target} exists already and when_file_exists is skip; the capture is kept")
-        number += 1
-        target = naming.numbered(wanted, number)
-    return target
-
-
-def _up_to(root: Path, directories: set[Path]) -> set[Path]:
-    """The directories and those above them down from `root`, all of which may be new."""
-    found = set(directories)
-    for directory in directories:
-        found.update(p for p in directory.parents if p.is_relative_to(root))
-    return found
-
-
-def wait_or_stop(stop: threading.Event, seconds: float) -> None:
-    """Raises Suspended when `stop` is set meanwhile."""
-    end_s = time.monotonic() + seconds
-    if stop.wait(max(0.0, end_s - time.monotonic())):
-        raise Suspended
+def _hopeless(error: Exception) -> bool:
+    """Whether another try would end alike. A disk that could not read may do so later."""
+    if isinstance(error, CaptureDamaged):
+        cause = error.__cause__
+        return not isinstance(cause, OSError) or isinstance(cause, FileNotFoundError)
+    return isinstance(error, AssemblyFailed) and error.hopeless

@@ -1,0 +1,176 @@
+"""One recording's way from capture to finished files: feed, prove, name.
+
+The same code live, afterwards, after a crash and on reprocess: it follows the index from
+its first entry to its last, whenever that comes. Run in a pool thread by `Assembly`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import CaptureDamaged
+from ..ledger import Follower
+from ..playlist import Entry, Part, Segment
+from ..shape import Shape
+from ..tally import Tally
+from . import sentences
+from .base import AssemblyFailed, Finished, Plan, Suspended, Task
+from .output import Output, discard, open_output
+from .place import Places
+
+LOOK_EVERY_S = 0.2
+
+
+@dataclass
+class _Part:
+    output: Output
+    container: str
+    kinds: frozenset[str]
+    file: str
+
+
+class Feed:
+    """One pass over a capture: outputs opened, fed and closed as its parts come."""
+
+    def __init__(self, task: Task, plan: Plan, directory: Path, places: Places) -> None:
+        self._task = task
+        self._recording = task.recording
+        self._plan = plan
+        self._directory = directory
+        self._places = places
+        self._closed = task.closed
+        self._stop = task.stop
+        self._tally = Tally()
+        self._part: Part | None = None
+        self._parts: list[_Part] = []
+        self._fed_bytes = 0
+        self._media: int | None = None
+
+    def run(self) -> Finished:
+        """Raises AssemblyFailed, CaptureDamaged, OSError (of the output directory),
+        sqlite3.Error, Suspended."""
+        try:
+            follower = Follower(self._directory)
+            while not self._tally.ended:
+                self._task.moved()
+                # Asked before reading: what a full disk kept the capture from closing with
+                # a last line ends where the recording says that it has ended.
+                closed = self._closed.is_set()
+                news = follower.news()
+                for entry in news:
+                    self._take(entry)
+                if not news and closed:
+                    break
+                if not news and self._stop.wait(LOOK_EVERY_S):
+                    raise Suspended
+            self._finish_part()
+            self._check_whole(_rest_bytes(follower))
+            self._task.counted(self._tally.gaps)
+            return self._name_files()
+        finally:
+            self._close_media()
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Stop feeding and drop what is not finished; idempotent."""
+        parts, self._parts = self._parts, []
+        for part in parts:
+            part.output.abandon()
+
+    def _check_whole(self, unread_bytes: int) -> None:
+        """The proof that this is the recording and not a part of it: what was fed is what
+        the recording counted."""
+        while not self._closed.wait(LOOK_EVERY_S):
+            self._task.moved()
+            if self._stop.is_set():
+                raise Suspended
+        if unread_bytes and not self._tally.ended:
+            raise CaptureDamaged(
+                f"The index in {self._directory} cannot be read to its end: "
+                f"{unread_bytes} bytes are left")
+        fed, counted = self._tally.sums, self._task.recording.sums
+        if (fed.segments, fed.captured_bytes) != (counted.segments, counted.captured_bytes):
+            raise AssemblyFailed(
+                f"The capture holds {fed.segments} segments with {fed.captured_bytes} bytes, "
+                f"the recording counted {counted.segments} with {counted.captured_bytes}")
+
+    def _take(self, entry: Entry) -> None:
+        if self._stop.is_set():
+            raise Suspended
+        self._tally.add(entry)
+        match entry:
+            case Part():
+                self._finish_part()
+                self._part = entry
+            case Segment():
+                if self._part is not None:
+                    # Not before its first segment: a crash leaves parts without any.
+                    part, self._part = self._part, None
+                    self._begin_part(part)
+                    self._feed(0, part.init_bytes)
+                self._feed(entry.offset, entry.size_bytes)
+
+    def _begin_part(self, part: Part) -> None:
+        shape = Shape.parse(part.shape)
+        suffix = self._plan.suffix(shape.container)
+        path = self._plan.temporary(self._recording.id, suffix)
+        name = f"{self._recording.id}-{len(self._parts) + 1}"
+        output = open_output(name, self._plan, shape.container, path, self._task)
+        self._parts.append(_Part(output, shape.container, shape.kinds, part.file))
+        try:
+            self._media = os.open(self._directory / part.file, os.O_RDONLY)
+        except OSError as error:
+            raise sentences.of_capture(error) from error
+
+    def _feed(self, offset: int, size_bytes: int) -> None:
+        if not size_bytes:
+            return
+        assert self._media is not None
+        try:
+            data = os.pread(self._media, size_bytes, offset)
+        except OSError as error:
+            raise sentences.of_capture(error) from error
+        if len(data) != size_bytes:
+            raise AssemblyFailed(
+                f"The capture is shorter than its index says at byte {offset} of "
+                f"{self._parts[-1].file}")
+        self._parts[-1].output.write(data)
+        self._fed_bytes += size_bytes
+        self._task.progress(self._fed_bytes)
+
+    def _finish_part(self) -> None:
+        if self._media is not None:
+            self._close_media()
+            part = self._parts[-1]
+            part.output.finish(
+                self._tally.by_part[part.file], part.kinds, self._directory / part.file)
+
+    def _close_media(self) -> None:
+        media, self._media = self._media, None
+        if media is not None:
+            os.close(media)
+
+    def _name_files(self) -> Finished:
+        """Give every proven file its name."""
+        parts, self._parts = self._parts, []
+        if not parts:
+            raise AssemblyFailed("The capture holds no media", hopeless=True)
+        made = [
+            (part.output.path,
+             self._plan.final(number, len(parts), self._plan.suffix(part.container)))
+            for number, part in enumerate(parts, 1)
+        ]
+        try:
+            return self._places.place(made, self._plan, self._task)
+        finally:
+            for path, _ in made:
+                discard(path)
+
+
+def _rest_bytes(follower: Follower) -> int:
+    try:
+        return follower.rest_bytes()
+    except OSError as error:
+        raise sentences.of_capture(error) from error

@@ -1,0 +1,152 @@
+"""FFmpeg as a process that is looked after, and questions to ffprobe. Every wait is bounded.
+
+A process that hangs is killed; what not even that ends, because a disk does not answer, is
+left to itself and keeps nobody waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from .. import ffmpeg
+from ..workers import Child
+from . import sentences
+from .base import AssemblyFailed, Plan, Suspended, Task
+
+log = logging.getLogger(__name__)
+
+# So long FFmpeg may do nothing while there is something for it to do.
+SILENT_MAX_S = 60.0
+# The same at its end: closing a file on a network share sends all that is still in memory,
+# with no sign of life meanwhile. (The index of ten hours is written in 0.4 s, with signs.)
+CLOSING_MAX_S = 600.0
+LOOK_EVERY_S = 0.25
+GONE_MAX_S = 2.0
+PROBE_MAX_S = 60.0
+COUNT_MAX_S = 1800.0
+
+
+class FFmpeg:
+    """One run of FFmpeg. Raises AssemblyFailed when it cannot be started."""
+
+    def __init__(self, name: str, args: list[str], plan: Plan, task: Task, feed: bool) -> None:
+        self._plan = plan
+        self._task = task
+        self._reports = 0
+        self._alive = (0, "")
+        self._alive_s = time.monotonic()
+        try:
+            self._child = Child(f"ffmpeg-{name}", args, feed=feed, on_line=self._heard)
+        except OSError as error:
+            raise sentences.not_started("FFmpeg", f"ffmpeg_path = {plan.ffmpeg}", error) from error
+
+    def _heard(self, line: str) -> None:
+        self._reports += 1
+
+    def write(self, data: bytes) -> None:
+        """Feed it. Raises AssemblyFailed, Suspended."""
+        view = memoryview(data)
+        # Nothing was asked of it before.
+        self._alive_s = time.monotonic()
+        while view:
+            try:
+                taken = self._child.offer(view, LOOK_EVERY_S)
+            except BrokenPipeError as error:
+                raise self._gone() from error
+            view = view[taken:]
+            if view:
+                self._check(bool(taken), SILENT_MAX_S)
+
+    def _gone(self) -> AssemblyFailed:
+        """Why it takes no more input."""
+        code = self._child.wait(GONE_MAX_S)
+        if code:
+            return sentences.of_exit(code, self._said, self._plan.directory)
+        return AssemblyFailed(
+            f"FFmpeg ended early, without an error ({' / '.join(self._said[-3:])})",
+            "see whether ffmpeg_path is really FFmpeg")
+
+    def end(self, silent_max_s: float) -> None:
+        """Wait until it has done its work. Raises AssemblyFailed, Suspended."""
+        self._child.end_input()
+        self._alive_s = time.monotonic()
+        while (code := self._child.wait(LOOK_EVERY_S)) is None:
+            self._check(False, silent_max_s)
+        if code != 0:
+            raise sentences.of_exit(code, self._said, self._plan.directory)
+
+    def _check(self, moved: bool, silent_max_s: float) -> None:
+        """Judge whether it is alive: it takes input, it reports, or bytes go in and out."""
+        if self._task.stop.is_set():
+            raise Suspended
+        self._task.moved()
+        alive = (self._reports, _traffic(self._child.pid))
+        if moved or alive != self._alive:
+            self._alive, self._alive_s = alive, time.monotonic()
+        elif (silent_s := time.monotonic() - self._alive_s) >= silent_max_s:
+            self._child.kill()
+            raise sentences.hangs(silent_s, self._plan.directory)
+
+    @property
+    def _said(self) -> list[str]:
+        """Its last lines, progress left out."""
+        return [line for line in self._child.tail if ffmpeg.progress_value(line) is None]
+
+    def abandon(self) -> None:
+        """Kill it; idempotent, and bounded even where that does not help."""
+        self._child.kill()
+        if self._child.stop() is None:
+            log.warning("%s does not even end when it is killed: the output disk does not "
+                        "answer (%s)", self._child.name, self._plan.directory)
+
+
+def _traffic(pid: int) -> str:
+    """What the kernel counts of a process's reads and writes; asking it never waits for a
+    disk. The same text always where it does not count, or the process is gone."""
+    try:
+        return Path(f"/proc/{pid}/io").read_text()
+    except OSError:
+        return ""
+
+
+def find_probe(plan: Plan, path: Path, task: Task) -> ffmpeg.Probe | None:
+    """What ffprobe says of a file; None when it cannot read it. Raises AssemblyFailed,
+    Suspended."""
+    code, text = _ffprobe(ffmpeg.probe_args(plan.ffprobe, path), PROBE_MAX_S, task)
+    if code != 0:
+        log.warning("ffprobe of %s: %s", path, text[-300:])
+    return ffmpeg.parse_probe(text) if code == 0 else None
+
+
+def count_packets(
+    plan: Plan, path: Path, kind: str, part_container: str | None, task: Task
+) -> int:
+    """Packets of a file's first stream of a kind; 0 when they cannot be counted. Raises
+    AssemblyFailed, Suspended."""
+    _, text = _ffprobe(
+        ffmpeg.count_args(plan.ffprobe, path, kind, part_container), COUNT_MAX_S, task)
+    counts = [int(line.strip(",")) for line in text.split() if line.strip(",").isdigit()]
+    return counts[-1] if counts else 0
+
+
+def _ffprobe(args: list[str], deadline_s: float, task: Task) -> tuple[int, str]:
+    lines: list[str] = []
+    try:
+        child = Child("ffprobe", args, on_line=lines.append)
+    except OSError as error:
+        raise sentences.not_started("ffprobe", f"{args[0]}, it comes with FFmpeg", error) from error
+    end_s = time.monotonic() + deadline_s
+    try:
+        while (code := child.wait(LOOK_EVERY_S)) is None:
+            task.moved()
+            if task.stop.is_set():
+                raise Suspended
+            if time.monotonic() > end_s:
+                raise AssemblyFailed(f"ffprobe did not answer within {deadline_s:.0f} s",
+                                     f"see whether the disk answers ({args[-1]})")
+    finally:
+        child.kill()
+        child.stop()
+    return code, "\n".join(lines)
