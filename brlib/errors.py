@@ -141,5 +141,9 @@ class ConfigError(RecorderError):
         self.problems = problems
 
 
+class DiskHangs(OSError):
+    """A write to the same files has not come back yet."""
+
+
 class CaptureDamaged(RecorderError):
     """A capture directory that cannot be read; nothing in it was changed."""

@@ -9,6 +9,7 @@ digests of what stands below it.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from dataclasses import replace
@@ -35,6 +36,31 @@ def read(directory: Path) -> Tally:
     return tally
 
 
+def check(directory: Path) -> Tally:
+    """What `Ledger.recover` would keep of a capture, changing nothing.
+
+    Raises CaptureDamaged, OSError.
+    """
+    return _trusted(directory)[0]
+
+
+def settle(directory: Path) -> Tally:
+    """What a capture that was closed holds for good: where the disk has lost some of it, it is
+    cut back to the rest and closed again.
+
+    Raises CaptureDamaged, OSError.
+    """
+    said, held = read(directory), check(directory)
+    if said.ended and said.sums == held.sums:
+        return said
+    one = Ledger.recover(directory)
+    try:
+        one.append(End())
+    finally:
+        one.close()
+    return one.tally
+
+
 def _index_bytes(directory: Path) -> bytes:
     try:
         data = (directory / INDEX).read_bytes()
@@ -51,7 +77,11 @@ def _check_begin(directory: Path, data: bytes) -> None:
 
 
 class Ledger:
-    """The writing side. One thread at a time: the capture's lock sees to that."""
+    """The writing side. One thread at a time: the capture's lock sees to that.
+
+    `doubtful` once a sync has failed, or something else that leaves open what is on the disk:
+    nothing is synced from then on, and who goes on begins with `again`.
+    """
 
     def __init__(self, directory: Path, tally: Tally, index_fd: int) -> None:
         self.directory = directory
@@ -60,6 +90,7 @@ class Ledger:
         self._index_bytes = os.fstat(index_fd).st_size
         self._media_fd: int | None = None
         self._unsynced = False
+        self.doubtful = False
         if tally.part is not None:
             self._media_fd = _open_append(directory / tally.part.file)
 
@@ -69,7 +100,8 @@ class Ledger:
         directory.mkdir(parents=True)
         fd = -1
         try:
-            fd = _open_append(directory / INDEX)
+            # Its owner's alone: the address of a stream can stand in its notes.
+            fd = _open_append(directory / INDEX, 0o600)
             _write_all(fd, playlist.header(target_duration_s).encode())
             os.fsync(fd)
             disk.sync(directory)
@@ -89,14 +121,40 @@ class Ledger:
         Raises CaptureDamaged, with nothing changed, when something is wrong above the last
         sync: that is no crash's doing, and what follows it is not ours to cut.
         """
-        tally, index_end = _trusted(directory)
+        tally, index_end, unsynced = _trusted(directory)
         os.truncate(directory / INDEX, index_end)
         for path in sorted(directory.glob("[0-9]*.*")):
             if path.name not in tally.by_part:
                 path.unlink()
-        if tally.part is not None:
-            os.truncate(directory / tally.part.file, tally.part_bytes)
-        return cls(directory, tally, _open_append(directory / INDEX))
+        for name, sums in tally.by_part.items():
+            os.truncate(directory / name, sums.captured_bytes)
+        one = cls(directory, tally, _open_append(directory / INDEX))
+        # What was written by a process that is no more may be on its way to the disk yet.
+        one._unsynced = unsynced
+        return one
+
+    def again(self) -> Ledger:
+        """The same capture as it is on the disk now, in place of this one, which is closed.
+        What no sync vouches for is written once more: after a failed sync the system takes
+        for written what may not be.
+
+        Raises OSError, with this one as it was, while the disk cannot be had, CaptureDamaged.
+        """
+        # A capture that was there cannot have lost its index: its disk is away.
+        os.close(os.open(self.directory / INDEX, os.O_RDWR))
+        try:
+            fresh = Ledger.recover(self.directory)
+        except CaptureDamaged as error:
+            if isinstance(error.__cause__, OSError):
+                raise error.__cause__ from error
+            raise
+        try:
+            _write_again(self.directory)
+        except OSError:
+            fresh.abandon()
+            raise
+        self.abandon()
+        return fresh
 
     def begin_part(self, shape: str, extension: str, init: bytes) -> None:
         """Start a new part file; `init` is its init section (empty for TS)."""
@@ -110,7 +168,7 @@ class Ledger:
             disk.sync(self.directory)
             if self._media_fd is not None:
                 # The next `sync()` vouches for the old part, too, and cannot reach it then.
-                os.fdatasync(self._media_fd)
+                self._flush(self._media_fd)
             self._append(Part(name, shape, len(init), digest_of(init) if init else ""))
         except OSError:
             os.close(fd)
@@ -156,14 +214,24 @@ class Ledger:
         self._unsynced = True
 
     def sync(self) -> None:
-        """Bring all that was appended to the disk (fdatasync of media, then of the index)."""
+        """Bring all that was appended to the disk (fdatasync of media, then of the index).
+        Raises OSError, also for what an earlier one could not."""
         if not self._unsynced:
             return
+        if self.doubtful:
+            raise OSError(errno.EIO, "An earlier write to the disk failed")
         if self._media_fd is not None:
-            os.fdatasync(self._media_fd)
-        os.fdatasync(self._index_fd)
+            self._flush(self._media_fd)
+        self._flush(self._index_fd)
         self._append(Synced())
         self._unsynced = False
+
+    def _flush(self, fd: int) -> None:
+        try:
+            os.fdatasync(fd)
+        except OSError:
+            self.doubtful = True
+            raise
 
     def close(self) -> None:
         """Sync and close; idempotent."""
@@ -172,9 +240,14 @@ class Ledger:
         try:
             self.sync()
         finally:
-            self._close_media()
-            os.close(self._index_fd)
-            self._index_fd = -1
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close without a sync; idempotent."""
+        self._close_media()
+        fd, self._index_fd = self._index_fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def read_segment(self, entry: Segment) -> bytes:
         with open(self.directory / entry.file, "rb") as file:
@@ -187,13 +260,38 @@ class Ledger:
             os.close(fd)
 
 
-def _trusted(directory: Path) -> tuple[Tally, int]:
-    """The entries of an index that the disk bears out, and where the index is to be cut."""
+def _write_again(directory: Path) -> None:
+    """Write what stands below the last sync over itself, and bring it to the disk."""
+    data = _index_bytes(directory)
+    found = list(playlist.parse(data))
+    synced_end = max((f.end for f in found if isinstance(f.entry, Synced)), default=0)
+    places = [(INDEX, synced_end, len(data) - synced_end)]
+    for item in found:
+        if item.end > synced_end and isinstance(item.entry, Part):
+            places.append((item.entry.file, 0, item.entry.init_bytes))
+        elif item.end > synced_end and isinstance(item.entry, Segment):
+            places.append((item.entry.file, item.entry.offset, item.entry.size_bytes))
+    for name, offset, size_bytes in places:
+        # Not for appending: Linux would append what is written at an offset, too.
+        fd = os.open(directory / name, os.O_RDWR)
+        try:
+            view = memoryview(os.pread(fd, size_bytes, offset))
+            while view:
+                written = os.pwrite(fd, view, offset)
+                view, offset = view[written:], offset + written
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+
+
+def _trusted(directory: Path) -> tuple[Tally, int, bool]:
+    """The entries of an index that the disk bears out, where the index is to be cut, and
+    whether entries are left that no sync vouches for."""
     data = _index_bytes(directory)
     found = list(playlist.parse(data))
     synced = max((i for i, f in enumerate(found) if isinstance(f.entry, Synced)), default=-1)
     sizes = {p.name: p.stat().st_size for p in directory.glob("[0-9]*.*")}
-    tally = Tally()
+    tally, unsynced = Tally(), False
     index_end = _header_end(directory, data)
     readable_end = found[-1].end if found else index_end
     if data.find(SYNCED_LINE, readable_end - 1) >= 0:
@@ -208,8 +306,8 @@ def _trusted(directory: Path) -> tuple[Tally, int]:
         if isinstance(item.entry, End):
             break
         tally.add(item.entry)
-        index_end = item.end
-    return tally, index_end
+        index_end, unsynced = item.end, not isinstance(item.entry, Synced)
+    return tally, index_end, unsynced
 
 
 def _header_end(directory: Path, data: bytes) -> int:
@@ -266,8 +364,8 @@ class Follower:
         return entries
 
 
-def _open_append(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+def _open_append(path: Path, mode: int = 0o644) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, mode)
 
 
 def _cut_to(fd: int, size_bytes: int) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
+from .errors import CaptureDamaged
 from .models import Gap, Sums
 from .playlist import End, Entry, Hole, Note, Part, Segment
 
@@ -38,6 +39,7 @@ class Tally:
     ended: bool = False
 
     def add(self, entry: Entry) -> None:
+        """Raises CaptureDamaged for a segment in a part that never began."""
         match entry:
             case Segment():
                 self._add_segment(entry)
@@ -57,6 +59,8 @@ class Tally:
                 self.ended = True
 
     def _add_segment(self, entry: Segment) -> None:
+        if entry.file not in self.by_part:
+            raise CaptureDamaged(f"The index names media in {entry.file}, which never began")
         self.sums = _plus(self.sums, entry)
         self.by_part[entry.file] = _plus(self.by_part[entry.file], entry)
         self.part_bytes = entry.offset + entry.size_bytes

@@ -43,10 +43,14 @@ class FakePlatform:
         self.silent_on: set[str] = set()
         self.requests: list[tuple[float, tuple[str, ...]]] = []
         self.forgotten: list[str] = []
+        self.pressed: list[bool] = []
         self.meanwhile: Callable[[], object] = lambda: None
         self._clock = clock
 
-    def check_many(self, channels: Sequence[Channel]) -> Mapping[str, Checked]:
+    def check_many(
+        self, channels: Sequence[Channel], fresh: bool = False
+    ) -> Mapping[str, Checked]:
+        self.pressed.append(fresh)
         self.requests.append((self._clock.s, tuple(channel.name for channel in channels)))
         self.meanwhile()
         if self.fault is not None:
@@ -134,7 +138,7 @@ class FakeRecorder:
     def commands(self) -> Commands:
         return Commands(
             record=self.record, capturing=self.begun.get, note=self.note,
-            free_slots=lambda: self.free - len(self.begun), disk_ok=lambda: self.disk_ok)
+            free_slots=lambda: self.free - len(self.begun), disk_ok=lambda channel: self.disk_ok)
 
 
 class Loop:

@@ -61,6 +61,9 @@ class FakeCapture:
         self.sessions: list[FakeSession] = []
         self.opened: list[tuple[GapCause | None, bool]] = []
         self.ended: str | None = None
+        self.notes: list[tuple[str, str]] = []
+        self.hanging_s = 0.0
+        self.trouble: str | None = None
 
     def commit(self, edge: str) -> None:
         self.sums = Sums(self.sums.segments + 1, captured_s=2.0 * (self.sums.segments + 1))
@@ -76,8 +79,11 @@ class FakeCapture:
         self.sessions.append(FakeSession(reload_begun_s=self._clock()))
         return self.sessions[-1]
 
-    def note(self, key: str, value: str) -> None: ...
+    def note(self, key: str, value: str) -> None:
+        self.notes.append((key, value))
+
     def sync_if_due(self) -> None: ...
+    def settle(self) -> None: ...
 
     def suspend(self) -> None:
         self.ended = "suspended"
@@ -107,7 +113,9 @@ class FakePlatform:
         self.checks += 1
         return self._give()
 
-    def check_many(self, channels: Sequence[Channel]) -> Mapping[str, Checked]:
+    def check_many(
+        self, channels: Sequence[Channel], fresh: bool = False
+    ) -> Mapping[str, Checked]:
         return {channel.id: self.check(channel) or Offline() for channel in channels}
 
     def open(self, channel: Channel) -> Opened | None:

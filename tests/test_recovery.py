@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from brlib.errors import CaptureDamaged
-from brlib.ledger import INDEX, Follower, Ledger, read
+from brlib.ledger import INDEX, Follower, Ledger, read, settle
 from brlib.models import GapCause
 from brlib.playlist import End, Entry, Found, Note, Part, Segment, Synced, header, parse
 
@@ -131,9 +131,11 @@ def test_a_flipped_byte(capture: Path, name: str, place: int, kept: int | None) 
     data[place] ^= 1
     (capture / name).write_bytes(data)
     whole = [found.entry for found in entries(capture)]
-    one = Ledger.recover(capture)
-    one.close()
-    assert [found.entry for found in entries(capture)] == whole[:kept]
+    Ledger.recover(capture).close()
+    left = [found.entry for found in entries(capture)]
+    # Closing says that all of it is on the disk, unless that stands there already.
+    synced = [] if whole[:kept][-1] == Synced() else [Synced()]
+    assert left == whole[:kept] + synced
 
 
 def test_a_part_that_no_entry_names_is_removed(capture: Path) -> None:
@@ -152,7 +154,7 @@ def test_a_closed_capture_is_opened_again(capture: Path) -> None:
     again = Ledger.recover(capture)
     assert not again.tally.ended
     again.close()
-    assert [found.entry for found in entries(capture)] == kept
+    assert [found.entry for found in entries(capture)] == [*kept, Synced()]
 
 
 def test_a_torn_header_is_damage(tmp_path: Path) -> None:
@@ -288,8 +290,53 @@ def test_an_old_part_that_cannot_be_synced_leaves_the_capture_usable(
         broken.setattr(os, "fdatasync", failing)
         with pytest.raises(OSError, match="Input/output"):
             one.begin_part("mp4", ".mp4", b"IIII")
+    one = one.again()
     append(one, 1)
     one.begin_part("mp4", ".mp4", b"IIII")
     append(one, 2)
     one.close()
     check_whole(tmp_path / "rec_1")
+
+
+def closed(capture: Path) -> list[Entry]:
+    """Close it; its entries."""
+    one = Ledger.recover(capture)
+    one.append(End())
+    one.close()
+    return [found.entry for found in entries(capture)]
+
+
+def test_a_closed_capture_that_is_whole_is_left_alone(capture: Path) -> None:
+    whole = closed(capture)
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in capture.iterdir()}
+    assert settle(capture) == read(capture)
+    assert before == {
+        path: (path.stat().st_mtime_ns, path.read_bytes()) for path in capture.iterdir()}
+    assert [type(entry) for entry in whole[-2:]] == [End, Synced]
+
+
+@pytest.mark.parametrize("lost", ["the end", "media", "lines", "both"])
+def test_a_closed_capture_that_lost_its_end_is_closed_again(capture: Path, lost: str) -> None:
+    whole, index = closed(capture), entries(capture)
+    if lost in ("media", "both"):
+        # Behind the last sync only: what was synced is never cut.
+        os.truncate(capture / INDEX, index[-2].end)
+        os.truncate(capture / "0002.mp4", (capture / "0002.mp4").stat().st_size - 1)
+    if lost in ("lines", "both"):
+        os.truncate(capture / INDEX, index[-3].end - 1)
+    if lost == "the end":
+        os.truncate(capture / INDEX, index[-3].end)
+    held = settle(capture)
+    kept = len(whole) - 2 - (lost != "the end")
+    assert [found.entry for found in entries(capture)] == [*whole[:kept], End(), Synced()]
+    assert held == read(capture) and held.ended
+    check_whole(capture)
+
+
+def test_media_in_a_part_that_never_began(capture: Path) -> None:
+    text = (capture / INDEX).read_bytes().replace(b'FILE="0001.ts"', b'FILE="0009.ts"')
+    (capture / INDEX).write_bytes(text)
+    for look in (read, settle, Ledger.recover):
+        with pytest.raises(CaptureDamaged):
+            look(capture)
+    assert (capture / INDEX).read_bytes() == text

@@ -148,8 +148,9 @@ def test_killed_while_processing_is_finished_by_the_next_start(
         frames = sum(o.frames for o in origin.offered)
     from .media import video_frames
     assert video_frames(Path(recording["file_path"])) == frames
-    assert [p.name for p in Path(recording["file_path"]).parent.iterdir()] == [
-        Path(recording["file_path"]).name], "temporary files are left"
+    path = Path(recording["file_path"])
+    assert {p.name for p in path.parent.iterdir()} == {
+        path.name, path.with_suffix(".json").name}, "temporary files are left"
 
 
 def test_sigterm_with_a_hanging_origin_leaves_at_once(daemon: Callable[..., Daemon]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from brlib.errors import ChannelNotFound, Conflict, RecordingNotFound
+from brlib.errors import ChannelNotFound, Conflict, RecordingNotFound, Unavailable
 from brlib.models import (
     STATUS_MOVES, Channel, EndReason, Gap, GapCause, Recording, RecordingStatus, Sums,
 )
@@ -293,7 +293,7 @@ def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "db") as raw:
         raw.execute("PRAGMA user_version = 999")
     raw.close()
-    with pytest.raises(sqlite3.DatabaseError, match="newer"):
+    with pytest.raises(Unavailable, match="newer"):
         open_store(tmp_path / "db")
 
 

@@ -13,27 +13,34 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
+from typing import Any
 
-from ..errors import CaptureDamaged, Conflict, PlatformError, Trouble
+from .. import identity
+from ..errors import CaptureDamaged, Conflict, DiskHangs, PlatformError, Trouble
 from ..models import (
     Activity, Broadcast, Channel, EndReason, Gap, GapCause, Recording, RecordingStatus,
     SessionEnd, Sums, utc_now,
 )
+from ..pulse import Pulse
 from ..rules import Verdict, reopen_after_s, stalled
 from . import facts
 from .base import Outside, Over
-from .doubt import Doubt
-from .reception import Reception
+from .doubt import Doubt, find_stream
+from .reception import Reception, first_cause
+from .row import Row
 
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
-ROW_EVERY_S = 5.0
-DISK_RETRY_S = 5.0
-TROUBLE_RETRY_S = 5.0
+ROW_EVERY_S = DISK_RETRY_S = TROUBLE_RETRY_S = 5.0
+# A session whose write hangs for longer is closed: the next asks the origin anew.
+HANGING_MAX_S = 30.0
 # A recording that gets no first segment by then is given up for now.
 OPEN_TRIES_AT_START = 3
 FIRST_SEGMENT_MAX_S = 60.0
+# Platforms bound their requests; a step that is not over by then hangs on its disk.
+STEP_MAX_S = 300.0
 
 
 class ActiveRecording:
@@ -46,6 +53,7 @@ class ActiveRecording:
         self.begun = threading.Event()
         self.finished = threading.Event()
         self.settled = threading.Event()  # one of the two
+        self.pulse = Pulse(STEP_MAX_S, clock)
         self._outside = outside
         self._platform = outside.platforms[channel.platform]
         self._clock = clock
@@ -57,13 +65,18 @@ class ActiveRecording:
         self._paused = recording.status is RecordingStatus.PAUSED
         self._reception = Reception(
             outside.captures, recording.id, outside.settings().captures_directory / recording.id,
-            self._wake.set, _first_cause(begun, self._paused), clock)
+            self._wake.set, first_cause(begun, self._paused), clock,
+            identity.notes_of(recording, channel))
+        self._row = Row(outside.store.recordings, begun)
+        # What is left to be told of its end: each once, however often one has to be tried.
+        self._to_tell: list[Callable[[], object]] = []
         self._doubt = Doubt(
             self._platform, channel, lambda: outside.settings().reconnect_window, clock)
         self._blocked = False
         self._attempt = 0
         self._made_s = self._open_at_s = self._row_s = clock()
         self._announced_segments = recording.sums.segments
+        self._broadcast_id = recording.broadcast_id
         self._last_error: str | None = None
         self._trouble = Trouble.ERROR
         if begun:
@@ -78,9 +91,13 @@ class ActiveRecording:
         self._wake.set()
 
     def suspend(self) -> None:
-        """Leave the recording as it is, to be continued. Returns at once, idempotent."""
+        """Leave the recording as it is, to be continued, or to be ended where it was about to
+        be and its disk may not let it. Returns at once, idempotent."""
         self._suspended = True
         self._wake.set()
+        if self._end is not None and self.begun.is_set():
+            with self._lock:
+                self.recording = self._row.keep(self.recording, end_reason=self._end)
 
     def pause(self) -> None:
         """Raises Conflict unless it is recording."""
@@ -102,16 +119,11 @@ class ActiveRecording:
 
     def note(self, broadcast: Broadcast) -> None:
         """Keep in the ledger what the broadcast is called and about, from here on."""
-        capture = self._reception.capture
-        if capture is None or not self.begun.is_set():
-            return
-        try:
-            for key, value in (("title", broadcast.title), ("category", broadcast.category)):
-                if value:
-                    capture.note(key, value)
-        except OSError as error:
-            # The disk's trouble is the capture's own to notice: a note is asked for again.
-            log.warning("%s: a note could not be written: %s", self.recording.id, error)
+        if self._reception.idle_s <= self._outside.settings().reconnect_window:
+            self._broadcast_id = broadcast.id or self._broadcast_id
+        for key, value in (("title", broadcast.title), ("category", broadcast.category)):
+            if value and self.begun.is_set():
+                self._reception.note(key, value)
 
     def recover(self) -> None:
         """Open the capture on disk before anyone reads it. Raises CaptureDamaged, OSError."""
@@ -130,13 +142,19 @@ class ActiveRecording:
         session = self._reception.session
         if self._paused:
             return Activity.PAUSED
-        if self._blocked:
+        if self._blocked or self.pulse.stuck or self._reception.hanging_s:
             return Activity.BLOCKED
         if session is None or not self.begun.is_set():
             return Activity.RECONNECTING
         if stalled(self._reception.idle_s, session.target_duration_s):
             return Activity.STALLED
         return Activity.CAPTURING
+
+    @property
+    def trouble(self) -> str | None:
+        """Why its capture cannot be written now."""
+        blocked = self._blocked or self._reception.hanging_s
+        return self._reception.trouble or self._last_error if blocked else None
 
     def gaps(self) -> list[Gap]:
         return self._reception.gaps
@@ -153,7 +171,7 @@ class ActiveRecording:
             while not (self._end or self._suspended):
                 self._rest(self._step_safely())
             self._reception.close()
-            while not self._left():
+            while not self._leave():
                 self._rest(TROUBLE_RETRY_S)
         finally:
             self._reception.close()
@@ -168,7 +186,8 @@ class ActiveRecording:
         """Whatever goes wrong in a step (the store is full, a platform surprises us) must not
         end the recording: it is tried again."""
         try:
-            return self.step()
+            with self.pulse:
+                return self.step()
         except Exception as error:
             self._note_trouble(f"{type(error).__name__}: {error}", exc_info=True)
             return TROUBLE_RETRY_S
@@ -184,7 +203,7 @@ class ActiveRecording:
         self._keep_row()
         if self._paused:
             self._reception.close(GapCause.PAUSED)
-            self._judge(self._doubt.ask(self._reception.edge, self._reception.idle_s,
+            self._judge(self._doubt.ask(self._reception.edge, self._reception.absent_s,
                                         self._reception.idle_s))
         elif self._reception.session is None:
             return self._open()
@@ -194,15 +213,21 @@ class ActiveRecording:
 
     def _open(self) -> float:
         wait_s = self._open_at_s - self._clock()
-        if wait_s > 0:
-            return min(wait_s, TICK_S)
+        if wait_s > 0 or self._reception.hanging_s:
+            return min(max(wait_s, 0.1), TICK_S)
         try:
-            opened = self._platform.open(self.channel)
+            if self.begun.is_set() and self._doubt.is_another(
+                    self._broadcast_id, self._reception.idle_s):
+                self._end = EndReason.OFFLINE
+                return 0.0
+            opened = (self._platform.open(self.channel) if self.begun.is_set() else find_stream(
+                self._platform, self.channel, self._outside.store.recordings,
+                self.recording.broadcast_id))
             if opened is None:
                 # What is missing until the streamer is back nobody could have had.
                 self._reception.close(GapCause.OFFLINE)
                 self._judge(self._doubt.heard(
-                    None, self._reception.edge, self._reception.idle_s))
+                    None, self._reception.edge, self._reception.absent_s))
                 self._open_at_s = self._clock() + reopen_after_s(3)
                 return 0.0
             self._reception.open(opened.stream, anew=not self.begun.is_set())
@@ -213,8 +238,7 @@ class ActiveRecording:
             self._end = EndReason.STALLED
             return 0.0
         except OSError as error:
-            self._blocked = True
-            return self._failed(f"The capture cannot be written: {error}", DISK_RETRY_S)
+            return self._disk_failed(error)
         if not self.begun.is_set():
             self.recording = replace(self.recording, quality=opened.quality)
         return TICK_S
@@ -231,7 +255,16 @@ class ActiveRecording:
         self._open_at_s = self._clock() + (wait_s or reopen_after_s(self._attempt - 1))
         return 0.0
 
+    def _disk_failed(self, why: object) -> float:
+        self._reception.close(GapCause.DISK)
+        self._blocked = True
+        return self._failed(f"The capture cannot be written: {why}", DISK_RETRY_S)
+
     def _watch(self) -> float:
+        if hanging_s := self._reception.hanging_s:
+            # What is on its way waits in memory for a disk that may only be slow.
+            gone = hanging_s > HANGING_MAX_S
+            return self._disk_failed("the disk does not answer") if gone else TICK_S
         match self._reception.end:
             case SessionEnd.ENDLIST:
                 self._end = EndReason.ENDED
@@ -240,16 +273,14 @@ class ActiveRecording:
                 self._reception.close()
                 return self._failed("The stream broke off")
             case SessionEnd.DISK:
-                self._reception.close(GapCause.DISK)
-                self._blocked = True
-                return self._failed("The capture cannot be written", DISK_RETRY_S)
+                return self._disk_failed(self._reception.trouble)
         if self._reception.hung:
             self._reception.close()
         if not self.begun.is_set() and self._clock() - self._made_s > FIRST_SEGMENT_MAX_S:
             self._last_error = "No segment of the stream could be fetched"
             self._end = EndReason.STALLED
         self._judge(self._doubt.ask(
-            self._reception.edge, self._reception.idle_s, self._reception.quiet_s))
+            self._reception.edge, self._reception.absent_s, self._reception.quiet_s))
         return TICK_S
 
     def _judge(self, verdict: Verdict | None) -> None:
@@ -265,6 +296,8 @@ class ActiveRecording:
         sums = self.sums
         fresh = sums.segments - self._announced_segments
         if fresh <= 0:
+            # Fewer where a disk came back without the last ones.
+            self._announced_segments = sums.segments
             return
         self._attempt, self._last_error, self._blocked = 0, None, False
         self._doubt.clear()
@@ -277,35 +310,39 @@ class ActiveRecording:
 
     def _begin(self, sums: Sums) -> None:
         """The first segment is on disk: from now on there is a recording."""
-        self.recording = replace(self.recording, started_at=self._now(), sums=sums)
-        self._outside.store.recordings.add(self.recording)
+        self.recording = replace(self.recording, started_at=self._now())
+        self.recording = self._row.keep(self.recording, sums=sums)
         self.begun.set()
         self.settled.set()
-        if self._reception.capture is not None:
-            for key in ("title", "category", "quality"):
-                if value := getattr(self.recording, key):
-                    self._reception.capture.note(key, value)
+        self._reception.note("started_at", identity.begun_note(self.recording))
+        for key in ("title", "category", "quality"):
+            if value := getattr(self.recording, key):
+                self._reception.note(key, value)
         self._outside.bus.publish("recording_started", facts.recording(self.recording))
         self._outside.on_begun(self.recording)
         self._outside.on_changed(self.channel)
 
     def _keep_row(self) -> None:
-        """Bring a standing stream's last segments to the disk, and the sums to the store."""
-        if self._reception.capture is None or self._clock() - self._row_s < ROW_EVERY_S:
-            return
-        self._row_s = self._clock()
+        """Bring notes and a standing stream's last segments to the disk, and now and then the
+        sums to the store."""
         try:
-            self._reception.capture.sync_if_due()
+            self._reception.tend()
         except OSError as error:
-            self._note_trouble(f"The capture cannot be synced: {error}")
-            self._blocked = True
-        if self.begun.is_set():
+            if self._reception.session is not None:
+                self._disk_failed(error)
+        if self.begun.is_set() and self._clock() - self._row_s >= ROW_EVERY_S:
+            self._row_s = self._clock()
             with self._lock:
-                self._change(durable=False, sums=self.sums)
+                self.recording = self._row.keep(
+                    self.recording, durable=False, sums=self.sums,
+                    broadcast_id=self._broadcast_id)
 
-    def _change(self, durable: bool = True, **changes: object) -> None:
-        self.recording = self._outside.store.recordings.change(
-            self.recording.id, durable=durable, **changes)
+    def _change(self, **changes: Any) -> None:
+        self.recording = self._row.change(self.recording, **changes)
+
+    def _leave(self) -> bool:
+        with self.pulse:
+            return self._left()
 
     def _left(self) -> bool:
         """Leave it in order; False when that has to be tried again."""
@@ -331,26 +368,33 @@ class ActiveRecording:
                 self.channel.id, None, error=self._last_error, trouble=self._trouble))
 
     def _finish(self, reason: EndReason) -> None:
+        if self.recording.status is not RecordingStatus.PROCESSING:
+            self._close(reason)
+        while self._to_tell:
+            self._to_tell[0]()
+            del self._to_tell[0]
+
+    def _close(self, reason: EndReason) -> None:
         try:
-            gaps = self._reception.finish(over=not reason.by_request)
-            self._outside.store.recordings.set_gaps(self.recording.id, gaps)
+            gaps = self._reception.finish(over=not reason.cut_short)
+        except DiskHangs:
+            raise
         except (CaptureDamaged, OSError) as error:
             # It stays as it is; the assembly says what can be made of it.
             log.error("%s: its capture cannot be closed: %s", self.recording.id, error)
-            gaps = []
+            gaps = self._reception.gaps
         with self._lock:
+            self._row.set_gaps(self.recording, gaps)
             self._paused = False
+            # Under another id, if that changed: whoever asks whether it is over, asks for that.
             self._change(status=RecordingStatus.PROCESSING, ended_at=self._now(),
-                         end_reason=reason, sums=self.sums)
+                         end_reason=reason, sums=self.sums, broadcast_id=self._broadcast_id)
         log.info("%s ended (%s): %d segments, %.1f s, completeness %.4f", self.recording.id,
                  reason, self.sums.segments, self.sums.captured_s, self.sums.completeness)
-        self._outside.bus.publish("recording_ended", facts.ended(self.recording, gaps))
-        self._outside.on_ended(self.recording)
-        self._outside.on_over(Over(self.channel.id, reason, self._reception.edge))
-
-
-def _first_cause(begun: bool, paused: bool) -> GapCause | None:
-    """Why something may be missing before the first session of this process."""
-    if paused:
-        return GapCause.PAUSED
-    return GapCause.DAEMON_DOWN if begun else None
+        self._to_tell = [
+            partial(self._outside.bus.publish, "recording_ended",
+                    facts.ended(self.recording, gaps)),
+            partial(self._outside.on_ended, self.recording),
+            partial(self._outside.on_over, Over(
+                self.channel.id, reason, self._reception.edge)),
+        ]

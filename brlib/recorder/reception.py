@@ -7,14 +7,19 @@ written off when nobody will fetch it any more.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from ..errors import CaptureDamaged, DiskHangs
 from ..models import Gap, GapCause, SessionEnd, Sums
 from .base import Capture, Captures, Session
+
+log = logging.getLogger(__name__)
 
 # A playlist request that takes so long is not waited for.
 RELOAD_MAX_S = 20.0
@@ -26,7 +31,9 @@ class Reception:
     def __init__(
         self, captures: Captures, name: str, directory: Path, on_news: Callable[[], None],
         cause: GapCause | None, clock: Callable[[], float] = time.monotonic,
+        notes: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        """`notes` are what a new capture begins with: whose it is."""
         self.capture: Capture | None = None
         self.session: Session | None = None
         self._captures = captures
@@ -34,8 +41,10 @@ class Reception:
         self._directory = directory
         self._on_news = on_news
         self._clock = clock
+        self._notes = notes
         self._cause = cause
         self._left: Session | None = None
+        self._to_note: dict[str, str] = {}
         self._made_s = self._opened_s = clock()
 
     def recover(self) -> None:
@@ -52,9 +61,38 @@ class Reception:
             self.capture = self._captures.create(self._name, self._directory, self._on_news)
         self.recover()
         assert self.capture is not None
+        if anew:
+            # Before the first segment. Those that are there already are not written again.
+            for key, value in self._notes.items():
+                self.capture.note(key, value)
         self._opened_s = self._clock()
         self.session = self.capture.open(
             stream, self._cause, at_edge=self._cause is GapCause.PAUSED)
+
+    def note(self, key: str, value: str) -> None:
+        """From any thread; `tend` writes it."""
+        self._to_note[key] = value
+
+    def tend(self) -> None:
+        """Bring to the disk what waits for it, unless a write is under way. Raises OSError."""
+        try:
+            self._write_notes()
+            if self.capture is not None:
+                self.capture.sync_if_due()
+        except DiskHangs:
+            log.debug("%s: its disk takes its time", self._name)
+
+    def _write_notes(self) -> None:
+        """Raises OSError; what could not be written is there the next time."""
+        if self.capture is None:
+            return
+        for key in list(self._to_note):
+            value = self._to_note.pop(key)
+            try:
+                self.capture.note(key, value)
+            except OSError:
+                self._to_note.setdefault(key, value)
+                raise
 
     def close(self, cause: GapCause | None = None) -> None:
         """End the session, if there is one; what is missing until the next has this cause,
@@ -62,9 +100,9 @@ class Reception:
         session, self.session = self.session, None
         if session is not None:
             session.close()
-            self._left = session
             if session.judged:
-                self._cause = session.cause
+                # One that was never judged has nothing on its way; the one before may have.
+                self._left, self._cause = session, session.cause
         self._cause = cause or self._cause
 
     @property
@@ -78,6 +116,16 @@ class Reception:
             return False
         limit_s = max(RELOAD_MAX_S, 2 * self.session.target_duration_s + RELOAD_MAX_S / 2)
         return self._clock() - self.session.reload_begun_s > limit_s
+
+    @property
+    def hanging_s(self) -> float:
+        """How long a write has been hanging, on a disk that does not answer; 0 else."""
+        return self.capture.hanging_s if self.capture is not None else 0.0
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the capture could not be written when that was tried last."""
+        return self.capture.trouble if self.capture is not None else None
 
     @property
     def sums(self) -> Sums:
@@ -95,6 +143,13 @@ class Reception:
         return self._clock() - self._made_s
 
     @property
+    def absent_s(self) -> float:
+        """How long the broadcast has verifiably given nothing. What the wall clock says of the
+        time before this process does not count: it may have been set, and would end a
+        recording that merely waits."""
+        return min(self.idle_s, self._clock() - self._made_s)
+
+    @property
     def quiet_s(self) -> float:
         """How long the present session has brought nothing, with nothing on its way."""
         if self.session is not None and self.session.busy and self.idle_s < BUSY_MAX_S:
@@ -109,11 +164,21 @@ class Reception:
 
     def finish(self, over: bool) -> list[Gap]:
         """Close the ledger for good; the gaps it holds. `over`: the broadcast has ended, so
-        that what is still on its way will never come. Raises CaptureDamaged, OSError."""
+        that what is still on its way will never come. Raises CaptureDamaged, OSError; DiskHangs
+        when it is to be tried again."""
         self.recover()
         assert self.capture is not None
-        if over and self._left is not None and (self.session is None or not self.session.judged):
-            self._left.write_off()
+        judged = self.session is not None and self.session.judged
+        try:
+            self.capture.settle()
+            self._write_notes()
+            if over and self._left is not None and not judged:
+                self._left.write_off()
+        except DiskHangs:
+            raise
+        except (CaptureDamaged, OSError):
+            self.capture.finish()
+            raise
         self.capture.finish()
         return self.capture.gaps
 
@@ -125,3 +190,10 @@ class Reception:
         if not self.capture.sums.segments:
             shutil.rmtree(self._directory)
             self.capture = None
+
+
+def first_cause(begun: bool, paused: bool) -> GapCause | None:
+    """Why something may be missing before the first session of this process."""
+    if paused:
+        return GapCause.PAUSED
+    return GapCause.DAEMON_DOWN if begun else None

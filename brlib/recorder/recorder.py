@@ -40,13 +40,15 @@ class Recorder:
         """Go on with the recordings that an earlier process left active."""
         for recording in self._left.values():
             try:
-                self._go_on(recording)
+                self.go_on(recording)
             except (RecorderError, OSError, sqlite3.Error) as error:
                 # One recording's trouble must not keep the others waiting.
                 log.error("%s cannot go on: %s", recording.id, error)
         self._left = {}
 
-    def _go_on(self, recording: Recording) -> None:
+    def go_on(self, recording: Recording) -> None:
+        """Take up a recording that nobody works at: it is recorded on, or finished where it
+        cannot be. Raises RecorderError, sqlite3.Error."""
         try:
             channel = self._outside.store.channels.get(recording.channel_id)
         except ChannelNotFound:
@@ -64,6 +66,9 @@ class Recorder:
             active.recover()
         except (CaptureDamaged, OSError) as error:
             log.error("%s: %s", recording.id, error)
+        if recording.end_reason is not None:
+            # It was ended, and its disk kept it from being closed.
+            active.stop(recording.end_reason)
         self._run(active, goes_on=True)
         self._outside.on_begun(recording)
 
@@ -148,6 +153,11 @@ class Recorder:
         with self._lock:
             begun = [a for a in self._active.values() if a.begun.is_set()]
         return sorted(begun, key=lambda a: a.recording.started_at)
+
+    def find_all(self) -> list[ActiveRecording]:
+        """Those in the pool, begun or not."""
+        with self._lock:
+            return list(self._active.values())
 
     def find(self, recording_id: str) -> ActiveRecording | None:
         with self._lock:

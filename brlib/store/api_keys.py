@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import sqlite3
 import string
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -47,25 +48,21 @@ class ApiKeys:
         return self.make(label, permission)[1]
 
     def find_all(self) -> list[ApiKey]:
-        return [
-            ApiKey(row["id"], row["label"], row["permission"], need_time(row["created_at"]),
-                   to_time(row["last_used_at"]))
-            for row in self._database.rows("SELECT * FROM api_keys ORDER BY id")
-        ]
+        return [to_key(row) for row in self._database.rows(
+            "SELECT * FROM api_keys ORDER BY id")]
 
     def find_by_key(self, key: str) -> ApiKey | None:
         """The entry of a key as a caller presents it, its use noted; None: no such key."""
         rows = self._database.rows("SELECT * FROM api_keys WHERE digest = ?", (_digest(key),))
         if not rows:
             return None
-        row, now = rows[0], utc_now()
-        used = to_time(row["last_used_at"])
+        found, now = to_key(rows[0]), utc_now()
+        used = found.last_used_at
         if used is None or now - used > _NOTED_EVERY:
             with self._database.write(durable=False) as db:
                 db.execute("UPDATE api_keys SET last_used_at = ? WHERE id = ?",
-                           (to_text(now), row["id"]))
-        return ApiKey(row["id"], row["label"], row["permission"], need_time(row["created_at"]),
-                      used)
+                           (to_text(now), found.id))
+        return found
 
     def revoke(self, key_id: int) -> bool:
         """False when there is no such key."""
@@ -75,3 +72,8 @@ class ApiKeys:
 
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def to_key(row: sqlite3.Row) -> ApiKey:
+    return ApiKey(row["id"], row["label"], row["permission"], need_time(row["created_at"]),
+                  to_time(row["last_used_at"]))

@@ -22,6 +22,22 @@ log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 10.0
 READERS = 4
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error says that the file itself is broken. Not: locked, full, unreadable."""
+    if not isinstance(error, sqlite3.DatabaseError):
+        # A text of no encoding; SQLite can quote one in its own messages.
+        return isinstance(error, UnicodeDecodeError)
+    code = getattr(error, "sqlite_errorcode", None)
+    # The lower byte; the others say where it was noticed.
+    return code is not None and code & 0xff in _DAMAGE or "decode to UTF-8" in str(error)
+
+
+def suspect_file(path: Path) -> Path:
+    """Beside a database that was found broken by whoever used it."""
+    return path.with_name(path.name + ".suspect")
 
 
 def to_text(moment: datetime | None) -> str | None:
@@ -48,6 +64,8 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
+        # What SQLite said when it found the file broken under way.
+        self.damage: str | None = None
         self._path = path
         self._write_lock = threading.Lock()
         _keep_private(path)
@@ -89,8 +107,9 @@ class Database:
         with self.write() as db:
             (seen,) = db.execute("PRAGMA user_version").fetchone()
             if seen > len(MIGRATIONS):
-                raise sqlite3.DatabaseError(
-                    f"{self._path} was written by a newer version of this program")
+                raise Unavailable(
+                    f"{self._path} was written by a newer version of this program: install "
+                    "that version again, or start this one with another data_directory")
             for statement in itertools.chain.from_iterable(MIGRATIONS[seen:]):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
@@ -100,12 +119,13 @@ class Database:
         """A transaction. `durable` ones survive a power cut (an fsync each); the others
         may lose their last few seconds, never more."""
         with self._write_lock:
-            self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            self._writer.execute("BEGIN IMMEDIATE")
             try:
+                self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer
                 self._writer.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
+                self._note(error)
                 # SQLite has rolled back by itself when the disk is full.
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
@@ -125,8 +145,29 @@ class Database:
             raise Unavailable("The database is busy: try again soon") from error
         try:
             return connection.execute(sql, values).fetchall()
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            self._note(error)
+            raise
         finally:
             self._readers.put(connection)
+
+    def senseless(self, table: str, error: Exception) -> sqlite3.DatabaseError:
+        """What to raise for a row that nothing can be made of."""
+        broken = sqlite3.DatabaseError(f"a row of {table} makes no sense: {error}")
+        broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        self._note(broken)
+        return broken
+
+    def _note(self, error: BaseException) -> None:
+        """Have the next start look closely at a file that was found broken."""
+        if not is_damage(error) or self.damage is not None:
+            return
+        self.damage = str(error)
+        log.error("%s is damaged (%s): the next start rebuilds it", self._path, error)
+        try:
+            suspect_file(self._path).write_text(f"{error}\n", "utf-8")
+        except OSError as trouble:
+            log.warning("%s cannot be written: %s", suspect_file(self._path), trouble)
 
     def close(self) -> None:
         with self._write_lock:

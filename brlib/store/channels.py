@@ -19,7 +19,7 @@ class Channels:
         self._database = database
 
     def find_all(self) -> list[Channel]:
-        return [_channel(row) for row in self._database.rows(
+        return [to_channel(row) for row in self._database.rows(
             "SELECT * FROM channels ORDER BY created_at, id")]
 
     def get(self, channel_id: str) -> Channel:
@@ -27,7 +27,7 @@ class Channels:
         rows = self._database.rows("SELECT * FROM channels WHERE id = ?", (channel_id,))
         if not rows:
             raise ChannelNotFound(channel_id)
-        return _channel(rows[0])
+        return to_channel(rows[0])
 
     def add(self, channel: Channel, durable: bool = True) -> None:
         """Raises Conflict when the platform has a channel of that name here already."""
@@ -49,7 +49,7 @@ class Channels:
             row = db.execute("SELECT * FROM channels WHERE id = ?", (channel_id,)).fetchone()
             if row is None:
                 raise ChannelNotFound(channel_id)
-            changed = replace(_channel(row), **changes)
+            changed = replace(to_channel(row), **changes)
             if changes:
                 assignments = ", ".join(f"{name} = ?" for name in changes)
                 values = tuple(_stored(name, value) for name, value in changes.items())
@@ -68,7 +68,7 @@ def _stored(name: str, value: Any) -> Any:
     return to_text(value) if name in _TIMES else value
 
 
-def _channel(row: sqlite3.Row) -> Channel:
+def to_channel(row: sqlite3.Row) -> Channel:
     values = dict(row)
     values.update(
         enabled=bool(row["enabled"]),

@@ -71,13 +71,13 @@ class Credentials:
         self._database = database
 
     def find_all(self) -> list[Credential]:
-        return [_credential(row) for row in self._database.rows(
+        return [to_credential(row) for row in self._database.rows(
             "SELECT * FROM credentials ORDER BY platform, kind")]
 
     def find(self, platform: str, kind: str) -> Credential | None:
         rows = self._database.rows(
             "SELECT * FROM credentials WHERE platform = ? AND kind = ?", (platform, kind))
-        return _credential(rows[0]) if rows else None
+        return to_credential(rows[0]) if rows else None
 
     def put(self, *credentials: Credential) -> None:
         """Keep each in place of what was kept of that platform and kind; all or none."""
@@ -125,7 +125,7 @@ class LoginFlows:
         self._database = database
 
     def find_all(self) -> list[LoginFlow]:
-        return [_flow(row) for row in self._database.rows(
+        return [to_flow(row) for row in self._database.rows(
             "SELECT * FROM login_flows ORDER BY started_at, id")]
 
     def add(self, flow: LoginFlow, at_most: int) -> None:
@@ -144,7 +144,7 @@ class LoginFlows:
                              (flow_id, platform)).fetchone()
             db.execute("DELETE FROM login_flows WHERE id = ? AND platform = ?",
                        (flow_id, platform))
-        return _flow(row) if row else None
+        return to_flow(row) if row else None
 
     def slow_down(self, flow_id: str, interval_s: float) -> None:
         with self._database.write() as db:
@@ -175,7 +175,7 @@ def _stored(value: Any) -> Any:
     return to_text(value) if isinstance(value, datetime) else value
 
 
-def _credential(row: sqlite3.Row) -> Credential:
+def to_credential(row: sqlite3.Row) -> Credential:
     values = dict(row)
     values.update(
         status=Status(row["status"]),
@@ -188,7 +188,7 @@ def _credential(row: sqlite3.Row) -> Credential:
     return Credential(**values)
 
 
-def _flow(row: sqlite3.Row) -> LoginFlow:
+def to_flow(row: sqlite3.Row) -> LoginFlow:
     values = dict(row)
     values.update(started_at=need_time(row["started_at"]),
                   expires_at=need_time(row["expires_at"]))

@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import Conflict, RecordingNotFound
-from ..models import ACTIVE, STATUS_MOVES, Gap, GapCause, Recording, RecordingStatus
+from ..models import ACTIVE, STATUS_MOVES, Gap, Recording, RecordingStatus
 from .base import Database, need_time, to_text
 from .listing import Filter as Filter
 from .listing import Listing
-from .rows import SELECTED, to_columns, to_recording
+from .rows import SELECTED, to_columns, to_gap, to_recording
 
 
 class Recordings:
@@ -31,20 +31,32 @@ class Recordings:
             f"SELECT {SELECTED} FROM recordings WHERE id = ?", (recording_id,))
         if not rows:
             raise RecordingNotFound(recording_id)
-        return to_recording(rows[0])
+        return self._recording(rows[0])
+
+    def _recording(self, row: sqlite3.Row) -> Recording:
+        try:
+            return to_recording(row)
+        except (ValueError, TypeError) as error:
+            raise self._database.senseless("recordings", error) from error
 
     def find_page(self, wanted: Filter, limit: int, offset: int) -> list[Recording]:
         """Newest first; those of one moment by id, so that pages never overlap."""
-        return [to_recording(row) for row in self._listing.page(wanted, limit, offset)]
+        return [self._recording(row) for row in self._listing.page(wanted, limit, offset)]
 
     def count(self, wanted: Filter) -> int:
         return self._listing.count(wanted)
+
+    def find_output_directories(self) -> set[str]:
+        """Where any of them has its files, or would have."""
+        return {row[0] for row in self._database.rows(
+            "SELECT DISTINCT output_directory FROM recordings "
+            "WHERE output_directory IS NOT NULL")}
 
     def find_with_status(self, statuses: Iterable[RecordingStatus]) -> list[Recording]:
         """Oldest first. All of them at once: for those that something is done with now."""
         names = tuple(statuses)
         marks = ", ".join("?" * len(names))
-        return [to_recording(row) for row in self._database.rows(
+        return [self._recording(row) for row in self._database.rows(
             f"SELECT {SELECTED} FROM recordings WHERE status IN ({marks}) "
             "ORDER BY started_at, id", names)]
 
@@ -151,9 +163,7 @@ class Recordings:
     def find_gaps(self, recording_id: str) -> list[Gap]:
         """In the order of the broadcast."""
         return [
-            Gap(need_time(row["started_at"]), row["offset_s"], row["duration_s"],
-                row["segments"], GapCause(row["cause"]))
-            for row in self._database.rows(
+            to_gap(row) for row in self._database.rows(
                 "SELECT * FROM gaps WHERE recording_id = ? ORDER BY rowid", (recording_id,))
         ]
 

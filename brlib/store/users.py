@@ -40,14 +40,14 @@ class Users:
         self._database = database
 
     def find_all(self) -> list[User]:
-        return [_user(row) for row in self._rows()]
+        return [to_user(row) for row in self._rows()]
 
     def get(self, user_id: str) -> User:
         """Raises NotFound."""
         rows = self._database.rows("SELECT * FROM users WHERE id = ?", (user_id,))
         if not rows:
             raise _unknown(user_id)
-        return _user(rows[0])
+        return to_user(rows[0])
 
     def find_by_name(self, username: str) -> User | None:
         """Case does not matter, in any script."""
@@ -57,7 +57,7 @@ class Users:
     def find_login(self, username: str) -> Login | None:
         """A user by name, with what the password is checked against."""
         row = _named(self._rows(), username)
-        return Login(_user(row), row["password"]) if row else None
+        return Login(to_user(row), row["password"]) if row else None
 
     def add(self, user: User, password_hash: str) -> None:
         """Raises Conflict when there is a user of that name."""
@@ -90,7 +90,7 @@ class Users:
                 "UPDATE users SET username = ?, role = ?, password = ? WHERE id = ?",
                 (row["username"] if username is None else username, role or row["role"],
                  row["password"] if password_hash is None else password_hash, user_id))
-            changed = _user(_need(db, user_id))
+            changed = to_user(_need(db, user_id))
             if password_hash is not None or changed.role != row["role"]:
                 db.execute("DELETE FROM sessions WHERE user_id = ?", (user_id,))
         return changed
@@ -123,13 +123,13 @@ class Sessions:
             _begin(db, session_id, row["id"], now, expires_at)
             db.execute("UPDATE users SET last_login_at = ? WHERE id = ?",
                        (to_text(now), row["id"]))
-            return _user(_need(db, row["id"]))
+            return to_user(_need(db, row["id"]))
 
     def find(self, session_id: str) -> Session | None:
         rows = self._database.rows(
             "SELECT users.* FROM sessions JOIN users ON users.id = sessions.user_id"
             " WHERE sessions.id = ?", (session_id,))
-        return Session(session_id, _user(rows[0])) if rows else None
+        return Session(session_id, to_user(rows[0])) if rows else None
 
     def replace(
         self, old_id: str, new_id: str, now: datetime, expires_at: datetime
@@ -144,7 +144,7 @@ class Sessions:
                 return None
             db.execute("DELETE FROM sessions WHERE id = ?", (old_id,))
             _begin(db, new_id, row["id"], now, expires_at)
-            return _user(row)
+            return to_user(row)
 
     def delete(self, session_id: str) -> bool:
         """False when there is no such session."""
@@ -157,11 +157,13 @@ class Sessions:
         with self._database.write() as db:
             return db.execute("DELETE FROM sessions WHERE user_id = ?", (user_id,)).rowcount
 
-    def prune(self, before: datetime) -> int:
-        """Drop the sessions that expired before a moment; how many there were."""
+    def prune(self, before: datetime, begun_after: datetime) -> int:
+        """Drop the sessions that expired before a moment, and those that began after another:
+        a clock that was wrong then would let them live for years. How many there were."""
         with self._database.write(durable=False) as db:
             return db.execute(
-                "DELETE FROM sessions WHERE expires_at < ?", (to_text(before),)).rowcount
+                "DELETE FROM sessions WHERE expires_at < ? OR created_at > ?",
+                (to_text(before), to_text(begun_after))).rowcount
 
 
 def _name_key(username: str) -> str:
@@ -219,6 +221,6 @@ def _unknown(user_id: str) -> NotFound:
     return NotFound(f"User with ID {user_id} does not exist")
 
 
-def _user(row: sqlite3.Row) -> User:
+def to_user(row: sqlite3.Row) -> User:
     return User(row["id"], row["username"], Role(row["role"]), need_time(row["created_at"]),
                 to_time(row["last_login_at"]))
