@@ -30,6 +30,8 @@ USERNAME_MAX = 64
 KEY_FILE = "jwt_secret"
 KEY_TEXT_MAX = 100
 WRONG = "The user name or the password is wrong"
+# A machine that starts in the past has its time from the network before that long.
+CLOCK_SLACK = timedelta(days=1)
 OVER = "The login is over or was never one: log in"
 
 
@@ -91,7 +93,8 @@ class Accounts:
                 if known and fits else None)
         if user is None:
             raise Unauthorized(WRONG)
-        self._store.sessions.prune(now - timedelta(seconds=self._settings().refresh_grace))
+        self._store.sessions.prune(
+            now - timedelta(seconds=self._settings().refresh_grace), now + CLOCK_SLACK)
         log.info("%r has logged in", user.username)
         return self._token(user, session_id, now, expires_at)
 

@@ -65,6 +65,13 @@ class EventBus:
         self._seq = 0
         self._subscriptions: list[Subscription] = []
 
+    def moves(self, wait_s: float) -> bool:
+        """Whether anyone can publish: nobody holds the lock for longer than a moment."""
+        if not self._lock.acquire(timeout=wait_s):
+            return False
+        self._lock.release()
+        return True
+
     def publish(self, type: str, data: dict[str, Any]) -> Event:
         with self._lock:
             self._seq += 1

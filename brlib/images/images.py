@@ -37,6 +37,8 @@ WAITING_MAX = 500
 IDLE_S = 3600.0
 # Both images of one channel; the platform's own answer has its own limit.
 DOWNLOADS_MAX_S = 30.0
+# A fetch with all the deadlines in it.
+STEP_MAX_S = 300.0
 
 
 class Images:
@@ -52,18 +54,19 @@ class Images:
         self._converter = Converter(settings, limits)
         self._stopping = threading.Event()
         self._waiting: queue.Queue[Channel] = queue.Queue(WAITING_MAX)
-        self._fetchers = [Worker(f"images-{n}", self._fetch_next) for n in range(FETCHERS)]
+        self.fetchers = [Worker(f"images-{n}", self._fetch_next, STEP_MAX_S)
+                         for n in range(FETCHERS)]
 
     def start(self) -> None:
         """Remove what a crash left half done, and begin to fetch. Raises OSError."""
         self._files.clear_work()
-        for fetcher in self._fetchers:
+        for fetcher in self.fetchers:
             fetcher.start()
 
     def stop(self) -> None:
         """Ask to stop; conversions are killed. Returns at once, idempotent."""
         self._stopping.set()
-        for fetcher in self._fetchers:
+        for fetcher in self.fetchers:
             fetcher.stop()
         self._converter.stop()
 
@@ -71,7 +74,7 @@ class Images:
         """False when a fetch still runs after `deadline_s`."""
         end_s = time.monotonic() + deadline_s
         return all([fetcher.join(max(0.0, end_s - time.monotonic()))
-                    for fetcher in self._fetchers])
+                    for fetcher in self.fetchers])
 
     def find(self, channel_id: str, kind: ImageKind) -> Image | None:
         """The custom image, else the platform's, else None."""
@@ -101,7 +104,7 @@ class Images:
         except queue.Full:
             log.info("%s: its images are not fetched, too many others wait", channel.display_name)
             return
-        for fetcher in self._fetchers:
+        for fetcher in self.fetchers:
             fetcher.wake()
 
     def fetch(self, channel: Channel) -> None:

@@ -180,7 +180,7 @@ class Answers:
     def _record(
         self, channel: Channel, watch: Watch, broadcast: Broadcast, pressed: bool
     ) -> None:
-        slots = Slots(self._commands.free_slots(), self._commands.disk_ok())
+        slots = Slots(self._commands.free_slots(), self._commands.disk_ok(channel))
         watch.skip = why_not_record(channel, broadcast.id, slots)
         if watch.skip is not None:
             return
@@ -212,6 +212,10 @@ class Answers:
             # What was asked for before that says nothing of what is now.
             watch.heard_s, watch.due_s = self._clock(), self._clock() + 1.0
             watch.refused = None
+            if reason is EndReason.DISK:
+                # The same broadcast still; it is recorded again once there is room.
+                watch.skip = SkipReason.DISK
+                return
             if reason.by_request:
                 watch.skip = SkipReason.STOPPED
                 self._store.channels.change(

@@ -113,13 +113,14 @@ class Heard:
 @dataclass(frozen=True)
 class Commands:
     """What the supervisor asks of the recorder. `capturing`: None without a recording, False
-    before its first segment."""
+    before its first segment. `disk_ok`: whether the disks have room for a channel's
+    recording."""
 
     record: Callable[[Channel, Broadcast], object]
     capturing: Callable[[str], bool | None]
     note: Callable[[str, Broadcast], None]
     free_slots: Callable[[], int]
-    disk_ok: Callable[[], bool]
+    disk_ok: Callable[[Channel], bool]
 
 
 @dataclass(frozen=True)

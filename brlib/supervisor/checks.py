@@ -52,6 +52,7 @@ class Checks:
         self._clocks = clocks
         self._lock = threading.Lock()
         self._out: list[Batch] = []
+        self._stopping = threading.Event()
         self._pools = {name: pools(f"check-{name}", CHECKERS.get(name, CHECKERS_ELSE))
                        for name in platforms}
 
@@ -79,7 +80,13 @@ class Checks:
         Raises PlatformError while the platform itself asked us to wait."""
         self._rota.refuse_while_wished(channel.platform)
         batch = Batch(channel.platform, [channel], self._rota.asked(channel.platform))
-        answers, own = self._ask(batch)
+        with self._lock:
+            self._out.append(batch)
+        try:
+            answers, own = self._ask(batch, fresh=True)
+        finally:
+            with self._lock:
+                self._out.remove(batch)
         return answers[channel.id], self._heard(batch, own, pressed=True)
 
     def give_up_lost(self) -> None:
@@ -105,6 +112,10 @@ class Checks:
         return [f"A check of {batch.name} for {len(batch.channels)} channels does not come back"
                 for batch in lost]
 
+    def stop(self) -> None:
+        """What is still out is ended with the daemon: that is nobody's failure."""
+        self._stopping.set()
+
     def join(self, deadline_s: float) -> bool:
         end_s = time.monotonic() + deadline_s
         return all([pool.join(max(0.0, end_s - time.monotonic()))
@@ -115,7 +126,8 @@ class Checks:
     def _run(self, batch: Batch) -> None:
         try:
             answers, own = self._ask(batch)
-            self._hand_over(batch, answers, own)
+            if not self._stopping.is_set():
+                self._hand_over(batch, answers, own)
         finally:
             self._back(batch)
 
@@ -127,11 +139,11 @@ class Checks:
             if watch is not None:
                 watch.out = False
 
-    def _ask(self, batch: Batch) -> tuple[Mapping[str, Checked], bool]:
+    def _ask(self, batch: Batch, fresh: bool = False) -> tuple[Mapping[str, Checked], bool]:
         """An answer for every channel, and whether failures are the channels' own."""
         name, channels = batch.name, batch.channels
         try:
-            given = self._platforms[name].check_many(channels)
+            given = self._platforms[name].check_many(channels, fresh)
         except PlatformError as error:
             failure = error
         except Exception as error:

@@ -148,6 +148,17 @@ class Supervisor:
                 watch.due_s = min(watch.due_s, now_s + next_check_s(
                     self._interval_s(channel.platform), watch.failures, jitter, watch.trouble))
 
+    def awoke(self) -> None:
+        """The machine has slept, and our clock with it: it is everyone's turn."""
+        for channel_id in self._watches.ids():
+            if (watch := self._watches.find(channel_id)) is not None:
+                watch.due_s = AT_ONCE_S
+
+    @property
+    def channels(self) -> int:
+        """How many are watched; asks nobody."""
+        return len(self._watches)
+
     def retry(self, platform: str) -> None:
         """A login for this platform is there, or another one: look at once at what it may
         have been missing for."""
@@ -163,6 +174,10 @@ class Supervisor:
         self._watches.drop([channel.id])
         self._platforms[channel.platform].forget(channel.id)
         self._listed_until_s = -math.inf
+
+    def stop(self) -> None:
+        """Take no more answers; returns at once, idempotent."""
+        self._checks.stop()
 
     def join(self, deadline_s: float) -> bool:
         return self._checks.join(deadline_s)

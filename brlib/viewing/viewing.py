@@ -40,6 +40,7 @@ CAPTURES_KEPT = 16
 HELD_S = 300.0
 FORGOTTEN_S = 1800.0
 LOOK_EVERY_S = 15.0
+STEP_MAX_S = 60.0
 # Keeps every time positive: decoding begins before a file's first picture is shown.
 SHIFT_S = 10.0
 # FFmpeg as a player drops what goes back in time within fragmented MP4, whatever the list says.
@@ -63,24 +64,24 @@ class Viewing:
         self._captured: OrderedDict[str, Captured] = OrderedDict()
         self._divisions = Divisions(lambda: settings().ffprobe_path, self._stopping)
         self._cuts = Cuts(self._directory / "cuts", self._stopping)
-        self._worker = Worker("viewing", self.step)
+        self.worker = Worker("viewing", self.step, STEP_MAX_S)
 
     def start(self) -> None:
         """Begin with nothing kept. Raises OSError."""
         if self._directory.exists():
             shutil.rmtree(self._directory)
         (self._directory / "cuts").mkdir(parents=True)
-        self._worker.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """What is being cut or looked through ends as Unavailable. Returns at once,
         idempotent."""
         self._stopping.set()
-        self._worker.stop()
+        self.worker.stop()
 
     def join(self, deadline_s: float) -> bool:
         end_s = time.monotonic() + deadline_s
-        done = self._worker.join(deadline_s)
+        done = self.worker.join(deadline_s)
         return self._divisions.join(max(0.0, end_s - time.monotonic())) and done
 
     def playlist(self, recording: Recording) -> str:

@@ -21,6 +21,7 @@ from gunicorn.app.base import BaseApplication
 from ..accounts import FirstAdmin
 from ..config import Configuration, Settings
 from ..errors import RecorderError, Unavailable
+from ..notify import Notifier
 from ..service import Service
 from ..workers import leftovers
 from .app import create_app
@@ -50,9 +51,9 @@ IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2
 class Server(BaseApplication):  # type: ignore[misc]
     """The application that gunicorn runs; `run()` ends by SystemExit."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, notifier: Notifier = Notifier()) -> None:
         self._settings = configuration.settings
-        self._service = Service(configuration)
+        self._service = Service(configuration, notifier=notifier)
         super().__init__()
 
     def load_config(self) -> None:
@@ -109,8 +110,9 @@ def serve(configuration: Configuration) -> int:
     _try_address(_host(settings), settings.port)
     raise_open_files()
     master = os.getpid()
+    notifier = Notifier.of(os.environ)
     try:
-        Server(configuration).run()
+        Server(configuration, notifier).run()
     except SystemExit as ended:
         if os.getpid() != master:
             # The worker is a fork and comes by here, too: gunicorn reads its code.
@@ -192,6 +194,8 @@ def _post_fork(server: Any, worker: RecorderWorker) -> None:
 
 def _post_worker_init(worker: RecorderWorker) -> None:
     _ignore_signals()
+    if worker.engine is not None:
+        worker.engine.notifier.ready(worker.engine.status_line())
     log.info("Ready")
 
 
