@@ -98,11 +98,17 @@ class EndReason(StrEnum):
     STALLED = "stalled"
     STOPPED = "stopped"
     CANCELLED = "cancelled"
+    DISK = "disk"  # there was too little room
 
     @property
     def by_request(self) -> bool:
         """Someone ended it; the broadcast itself may go on."""
         return self in (EndReason.STOPPED, EndReason.CANCELLED)
+
+    @property
+    def cut_short(self) -> bool:
+        """We ended it, whoever asked for that; the broadcast itself may go on."""
+        return self.by_request or self is EndReason.DISK
 
 
 class SessionEnd(StrEnum):

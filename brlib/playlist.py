@@ -56,7 +56,8 @@ class Hole:
 
 @dataclass(frozen=True)
 class Note:
-    """Something that was so from here on: the title, the category, the quality."""
+    """Something that was so from here on: the title, the category, the quality. Those before
+    the first segment say whose capture it is (`identity`)."""
 
     key: str
     value: str

@@ -155,3 +155,94 @@ def quota_percent(used_bytes: int, quota_bytes: int | None) -> int | None:
     if quota_bytes is None:
         return None
     return round(100 * used_bytes / quota_bytes) if quota_bytes > 0 else 100
+
+
+# How much room there has to be again before a disk that was short is recorded to.
+ROOM_AGAIN_S = 600.0
+ROOM_AGAIN_SHARE = 0.1
+# A warning is told anew only after the disk was so much emptier.
+WARNING_SLACK_PERCENT = 2
+
+
+def used_percent(used_bytes: int, free_bytes: int) -> int:
+    """How full a disk is for us, as `df` says it: rounded up, what is kept back for root not
+    counted. A disk of nothing is full."""
+    total_bytes = used_bytes + free_bytes
+    return -(-100 * used_bytes // total_bytes) if total_bytes > 0 else 100
+
+
+def nearly_full(before: bool, percent: int, threshold_percent: int) -> bool:
+    """Whether a disk is to be warned of; `before`: whether it was already."""
+    return percent >= threshold_percent - (WARNING_SLACK_PERCENT if before else 0)
+
+
+def short_of_room(before: bool, spare_bytes: int, min_free_bytes: int, rate: float) -> bool:
+    """Whether recordings on a disk end and none begins.
+
+    Once it was short (`before`) it has to have ten minutes of what was written then (`rate`,
+    bytes a second) or a tenth of the limit more, whichever is more: a recording that begins
+    is not to be ended at once. Without a limit nobody ends: who finds the disk full waits.
+    """
+    if not min_free_bytes:
+        return False
+    more = max(rate * ROOM_AGAIN_S, min_free_bytes * ROOM_AGAIN_SHARE) if before else 0.0
+    return spare_bytes < min_free_bytes + more
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a recording takes of one disk. `owed_bytes` finishing its file still writes there:
+    nearly nothing where the file grows with the recording, all of the capture where it is
+    made afterwards or begun again. `active`: it can be stopped."""
+
+    recording_id: str
+    priority: int
+    captured_bytes: int
+    owed_bytes: int
+    active: bool
+
+
+def reserve_bytes(claims: Sequence[Claim], at_once: int | None) -> int:
+    """What must stay free so that the files of all these can be finished.
+
+    `at_once`: so many are finished at a time, and each gives back as much as its file took, as
+    its capture goes; None where nothing is given back. So first comes what is owed to those
+    that are being finished, and then, with what these give back, the rest.
+    """
+    if at_once is None:
+        return sum(claim.owed_bytes for claim in claims)
+    ending = [claim for claim in claims if not claim.active]
+    back = sum(claim.captured_bytes - claim.owed_bytes for claim in ending)
+    later = [claim for claim in claims if claim.active]
+    return max(_largest_owed(ending, at_once), _largest_owed(later, at_once) - back)
+
+
+def _largest_owed(claims: Sequence[Claim], count: int) -> int:
+    return sum(sorted((claim.owed_bytes for claim in claims), reverse=True)[:count])
+
+
+def first_to_stop(claims: Sequence[Claim]) -> str | None:
+    """Who is stopped when a disk is short of room: the lowest priority. Among equals the
+    largest capture: it gives back the most once its file is finished, so that the others can
+    go on, and most of its broadcast is in."""
+    active = [claim for claim in claims if claim.active]
+    first = min(active, key=lambda claim: (
+        claim.priority, -claim.captured_bytes, claim.recording_id), default=None)
+    return first.recording_id if first is not None else None
+
+
+def next_may_stop(finishing: bool, lost_bytes: int, min_free_bytes: int) -> bool:
+    """Whether another recording is stopped while the one stopped last may be `finishing`.
+
+    Finishing gives room back, so it is waited for. Not for ever: when a quarter of the limit
+    has been written since (`lost_bytes`, what finishing itself takes not counted), waiting
+    would cost those that can still be finished.
+    """
+    return not finishing or lost_bytes > min_free_bytes // 4
+
+
+def hours_left(spare_bytes: int, min_free_bytes: int, rate: float) -> float | None:
+    """How long recordings can go on at `rate` bytes a second; None while nothing is written."""
+    if rate <= 0:
+        return None
+    return round(max(0, spare_bytes - min_free_bytes) / rate / 3600, 2)

@@ -1,8 +1,9 @@
-"""The disks: what recordings take, what is free, and deleting what is no longer wanted.
+"""Storage: what recordings take, and deleting what is no longer wanted.
 
-Asked by the supervisor before a recording starts, by health and by the API. Files go first
-and the row goes last: after a crash in between the recording is still listed, and deleting
-it again finds that its files are gone. The other way round nobody would know of the files.
+Commanded by the service and the API. Files go first and the row goes last: after a crash in
+between the recording is still listed, and deleting it again finds that its files are gone.
+The other way round nobody would know of the files. Whatever goes to a disk here is asked of
+`Disks`, so that one that hangs keeps nobody waiting.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from . import sidecar
 from .config import Settings, among_data
+from .disks import Disks, NoAnswer
 from .errors import Conflict, RecordingNotFound, Unavailable
 from .models import Recording, RecordingStatus
 from .naming import inside
@@ -27,6 +30,8 @@ from .store import Store
 log = logging.getLogger(__name__)
 
 OVER = (RecordingStatus.COMPLETE, RecordingStatus.FAILED)
+# A file of 100 GB takes a slow disk some seconds.
+DELETE_MAX_S = 20.0
 
 
 class Undeletable(OSError):
@@ -46,70 +51,49 @@ class Cleanup:
 
 
 class Storage:
-    def __init__(self, settings: Callable[[], Settings], store: Store) -> None:
+    def __init__(self, settings: Callable[[], Settings], store: Store, disks: Disks) -> None:
+        self.disks = disks
         self._settings = settings
         self._store = store
         self._stopping = threading.Event()
-        self._last_error: str | None = None
 
     def prepare(self) -> None:
         """Make the directories and see which captures there are. Called once, before anything
-        is recorded. Raises OSError where a directory cannot be written, Unavailable where
-        finished files would go among the data."""
-        if problem := among_data(self._settings().output_directory,
-                                 self._settings().data_directory):
-            raise Unavailable(f"output_directory {problem}: choose another")
-        for directory in (self._settings().captures_directory, self._settings().output_directory):
-            directory.mkdir(parents=True, exist_ok=True)
-            if not os.access(directory, os.W_OK | os.X_OK):
-                raise PermissionError(f"{directory} cannot be written")
-        self._store.recordings.note_captures(self._captures())
+        is recorded. Finished files may go to a share that does not answer: that is said, and
+        streams are captured all the same.
 
-    def _captures(self) -> Iterator[str]:
-        with os.scandir(self._settings().captures_directory) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    yield entry.name
+        Raises OSError where a directory cannot be written, Unavailable where finished files
+        would go among the data or the captures' disk does not answer.
+        """
+        settings = self._settings()
+        captures, output = settings.captures_directory, settings.output_directory
+        self.disks.ask(captures, lambda: _make(captures))
+        try:
+            self.disks.ask(output, lambda: _make_output(output, settings.data_directory))
+        except NoAnswer as error:
+            log.error("%s. Streams are captured meanwhile; no file can be finished there", error)
+        self._store.recordings.note_captures(
+            self.disks.ask(captures, lambda: _directories(captures)))
 
     def stop(self) -> None:
         """Let a cleanup end with the recording it is at. Returns at once, idempotent."""
         self._stopping.set()
 
-    def free_bytes(self) -> int:
-        """The least free space of the file systems that a recording needs."""
-        roots = (self._settings().captures_directory, self._settings().output_directory)
-        return min(shutil.disk_usage(root).free for root in roots)
-
-    def room_for_recording(self) -> bool:
-        return self.free_bytes() >= self._settings().min_free_space
-
     def info(self, active: list[Recording]) -> dict[str, Any]:
-        """The storage object of the API; `active` recordings as of this moment.
-
-        Reads totals, no directory. Only asking how much is free goes to the disk, and waits
-        as long as the system does when the output directory is on a share that hangs.
-        """
+        """The storage object of the API but for the disks; `active` recordings as of this
+        moment. Reads totals, no directory. Nothing is free on a disk that does not answer:
+        health says what is wrong with it."""
         committed = {recording.id: recording.sums.captured_bytes for recording in active}
         by_channel = self._store.recordings.used_bytes(committed)
         used_bytes, quota_bytes = sum(by_channel.values()), self._settings().quota
         return {
             "total_used": used_bytes,
-            "total_available": self._available_bytes(),
+            "total_available": self.disks.free_bytes(
+                str(self._settings().output_directory)) or 0,
             "quota": quota_bytes,
             "quota_used_percent": quota_percent(used_bytes, quota_bytes),
             "by_channel": {channel: used for channel, used in by_channel.items() if used},
         }
-
-    def _available_bytes(self) -> int:
-        """Nothing, while the output directory cannot be asked: health says what is wrong."""
-        try:
-            free_bytes, error = shutil.disk_usage(self._settings().output_directory).free, None
-        except OSError as problem:
-            free_bytes, error = 0, str(problem)
-        if error and error != self._last_error:
-            log.warning("The free space for finished files is not known: %s", error)
-        self._last_error = error
-        return free_bytes
 
     def cleanup(self, now: datetime) -> Cleanup:
         """Delete what the retention rules say, and never more: complete recordings only, each
@@ -127,6 +111,8 @@ class Storage:
                 deleted.append(recording_id)
             except (Conflict, RecordingNotFound) as error:
                 log.info("%s is not cleaned up: %s", recording_id, error)
+            except NoAnswer as error:
+                log.warning("%s is not cleaned up now: %s", recording_id, error)
             except Undeletable as error:
                 freed_bytes += error.freed_bytes
                 log.warning("%s cannot be cleaned up: %s", recording_id, error)
@@ -150,29 +136,73 @@ class Storage:
         """Delete a recording, its row too; the bytes that this freed.
 
         Nobody can reprocess it meanwhile. Raises RecordingNotFound, Conflict when it has
-        another status or is being deleted already, Undeletable.
+        another status or is being deleted already, Undeletable, NoAnswer when its disk hangs:
+        what has begun by then is done once the disk answers.
         """
-        with self._store.recordings.claimed(recording_id, statuses) as recording:
-            freed_bytes = self.delete(recording, with_file)
-            self._store.recordings.delete(recording_id)
-        return freed_bytes
+        def work() -> int:
+            with self._store.recordings.claimed(recording_id, statuses) as recording:
+                freed_bytes = self._delete(recording, with_file)
+                self._store.recordings.delete(recording_id)
+            return freed_bytes
+
+        recording = self._store.recordings.get(recording_id)
+        return self._ask(recording, with_file, work)
 
     def delete(self, recording: Recording, with_file: bool) -> int:
         """Remove a recording's files, if asked, and its capture, not its row; the bytes that
         this freed. Only files, and only inside its own output directory.
 
-        Raises Undeletable; what comes behind the first trouble is left.
+        A failed recording's capture is the only copy where no file of it is there: whoever
+        wants to keep the file does not lose that one.
+
+        Raises Undeletable; what comes behind the first trouble is left. Raises NoAnswer, and
+        Conflict where a capture is the only copy.
         """
+        return self._ask(recording, with_file, lambda: self._delete(recording, with_file))
+
+    def _ask(self, recording: Recording, with_file: bool, work: Callable[[], int]) -> int:
+        captures = self._settings().captures_directory
+        self.disks.require(captures)
+        root = recording.output_directory or self._settings().output_directory
+        at_files = with_file or recording.status is RecordingStatus.FAILED
+        return self.disks.ask(root if at_files else captures, work, DELETE_MAX_S)
+
+    def _delete(self, recording: Recording, with_file: bool) -> int:
         freed_bytes = 0
         try:
+            capture = self._settings().captures_directory / recording.id
             if with_file:
                 root = Path(recording.output_directory or self._settings().output_directory)
-                for name in recording.files:
-                    freed_bytes += _delete_file(Path(name), root)
-            freed_bytes += _delete_tree(self._settings().captures_directory / recording.id)
+                beside = sidecar.find_own(recording.files, recording.id)
+                for path in (*map(Path, recording.files), *beside):
+                    freed_bytes += _delete_file(path, root)
+            elif recording.status is RecordingStatus.FAILED and capture.exists() and not any(
+                    Path(name).exists() for name in recording.files):
+                raise Conflict(
+                    "Its capture is the only copy of it: make its file with POST "
+                    f"/api/recordings/{recording.id}/reprocess first, or delete all of it with "
+                    "delete_file=true")
+            freed_bytes += _delete_tree(capture)
         except OSError as error:
             raise Undeletable(str(error), freed_bytes) from error
         return freed_bytes
+
+
+def _make_output(output: Path, data: Path) -> None:
+    if problem := among_data(output, data):
+        raise Unavailable(f"output_directory {problem}: choose another")
+    _make(output)
+
+
+def _make(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise PermissionError(f"{directory} cannot be written")
+
+
+def _directories(parent: Path) -> list[str]:
+    with os.scandir(parent) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def _delete_file(path: Path, root: Path) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from brlib.capture import Timeouts
 from brlib.config import Configuration, Settings
 from brlib.models import Channel, Event, Recording
+from brlib.notify import Notifier
 from brlib.service import Service
 
 # A quarter of the real patience: the origin's faults are scaled alike.
@@ -23,13 +24,15 @@ class Engine:
 
     def __init__(
         self, directory: Path, timeouts: Timeouts = FAST,
-        configuration: Configuration | None = None, **options: Any,
+        configuration: Configuration | None = None, notifier: Notifier = Notifier(),
+        **options: Any,
     ) -> None:
         settings = Settings(
             data_directory=directory / "data", output_directory=directory / "recordings",
             min_free_space=0, url_interval=1.0)
         self.service = Service(
-            configuration or Configuration.fixed(replace(settings, **options)), timeouts)
+            configuration or Configuration.fixed(replace(settings, **options)), timeouts,
+            notifier)
         self.service.start()
         self.events: list[Event] = []
         self._subscription = self.service.bus.subscribe()

@@ -41,6 +41,8 @@ def test_defaults_work_without_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
     pytest.param("storage", "min_free_space", "1.5 GiB", 3 * 1024 ** 3 // 2, id="GiB"),
     pytest.param("storage", "min_free_space", "2t", 2 * 1024 ** 4, id="t"),
     pytest.param("storage", "min_free_space", "500", 500, id="bytes"),
+    pytest.param("storage", "disk_warning_percent", "80%", 80, id="percent"),
+    pytest.param("storage", "disk_warning_percent", "80", 80, id="without its sign"),
     pytest.param("storage", "quota", "9007199254740993", 2 ** 53 + 1, id="more than a float knows"),
     pytest.param("storage", "quota", "none", None, id="none"),
     pytest.param("server", "trusted_proxies", "10.1.2.3/8,\n  ::1", ("10.0.0.0/8", "::1/128"),
@@ -66,6 +68,8 @@ def test_values(ini: Path, section: str, name: str, text: str, expected: Any) ->
 @pytest.mark.parametrize("section, name, text", [
     ("server", "port", "65536"), ("server", "port", "-1"), ("server", "port", "80.0"),
     ("server", "port", "1e3"), ("server", "port", "9" * 5000), ("server", "public_health", "maybe"),
+    ("storage", "disk_warning_percent", "0%"), ("storage", "disk_warning_percent", "101"),
+    ("storage", "disk_warning_percent", "x%"),
     ("storage", "min_free_space", "-1"), ("storage", "min_free_space", "1X"),
     ("storage", "min_free_space", "9" * 400), ("storage", "data_directory", "~no-such-user/x"),
     ("recording", "reconnect_window", "-1s"), ("recording", "reconnect_window", "61m"),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from brlib.config import Settings
+from brlib.disks import Disks
 from brlib.errors import Conflict, RecordingNotFound
 from brlib.models import ACTIVE, Recording, RecordingStatus, Sums
 from brlib.storage import Storage, Undeletable
@@ -69,9 +70,13 @@ def home(tmp_path: Path) -> Iterator[Home]:
     settings = Settings(data_directory=tmp_path / "data", output_directory=tmp_path / "out")
     settings.data_directory.mkdir()
     store = open_store(settings.database_path)
-    one = Home(tmp_path, settings, store, Storage(lambda: one.settings, store))
+    disks = Disks(lambda: one.settings)
+    one = Home(tmp_path, settings, store, Storage(lambda: one.settings, store, disks))
     one.storage.prepare()
+    disks.start()
     yield one
+    disks.stop()
+    assert disks.join(5)
     store.close()
 
 
@@ -112,17 +117,14 @@ def test_captures_are_looked_for_at_the_start(home: Home) -> None:
     assert home.storage.info([])["total_used"] == 301
 
 
-def test_an_output_directory_that_is_away(
-    home: Home, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nothing_is_free_where_the_disk_does_not_say(home: Home) -> None:
     home.add("a", size=7)
-    away = home.settings.output_directory.rename(home.directory / "away")
-    for _ in range(3):
-        info = home.storage.info([])
-        assert (info["total_used"], info["total_available"]) == (7, 0)
-    assert len(caplog.records) == 1
-    away.rename(home.settings.output_directory)
     assert home.storage.info([])["total_available"] > 0
+    silent = Disks(lambda: home.settings)
+    storage = Storage(lambda: home.settings, home.store, silent)
+    info = storage.info([])
+    assert (info["total_used"], info["total_available"]) == (7, 0)
+    assert silent.join(5)
 
 
 # Deleting one.
@@ -296,7 +298,7 @@ def test_a_recording_that_is_being_deleted_is_not_reprocessed(
 ) -> None:
     home.add("a", captured=20)
     asked: list[str] = []
-    delete = home.storage.delete
+    delete = home.storage._delete
 
     def slowly(recording: Recording, with_file: bool) -> int:
         for act in (lambda: home.store.recordings.change("a", status=PROCESSING),
@@ -306,7 +308,7 @@ def test_a_recording_that_is_being_deleted_is_not_reprocessed(
             asked.append(recording.id)
         return delete(recording, with_file)
 
-    monkeypatch.setattr(home.storage, "delete", slowly)
+    monkeypatch.setattr(home.storage, "_delete", slowly)
     assert home.storage.remove("a", True) == 30
     assert asked == ["a", "a"]
 
@@ -337,13 +339,13 @@ def test_cleanups_at_the_same_time_count_once(home: Home) -> None:
 def test_cleanup_ends_when_asked(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     for age in (3, 4, 5):
         home.add(f"{age} d", days=age)
-    delete = home.storage.delete
+    delete = home.storage._delete
 
     def and_stop(recording: Recording, with_file: bool) -> int:
         home.storage.stop()
         return delete(recording, with_file)
 
-    monkeypatch.setattr(home.storage, "delete", and_stop)
+    monkeypatch.setattr(home.storage, "_delete", and_stop)
     keep(home, days=1)
     assert home.storage.cleanup(NOW).deleted == ["5 d"]
     assert home.left() == ["3 d", "4 d"]

@@ -1,16 +1,18 @@
 """The capture of one recording: sessions come and go, the ledger grows.
 
 Made by the recorder, one per recording. Commits come from the session's writer thread,
-everything else from the recording's own; one lock keeps them apart. Knows when a new part
-file begins and syncs in groups.
+everything else that is written from the recording's own; one lock keeps them apart, and only
+writers take it: a disk that hangs in the middle of a write keeps no reader waiting, and no
+other writer but the session's for long. Knows when a new part file begins and syncs in groups.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,10 +21,13 @@ from typing import Any
 from streamlink.stream.hls.hls import HLSStream
 
 from .. import fmp4
+from ..clocks import boot_s
 from ..continuity import Listed, Position
+from ..errors import DiskHangs
 from ..ledger import Ledger
 from ..models import Gap, GapCause, Sums, utc_now
 from ..playlist import End, Hole, Note, Segment
+from ..pulse import Pulse
 from ..shape import Shape, alike, shape_of
 from ..tally import Tally, digest_of
 from .base import Missed, Source, Timeouts
@@ -37,6 +42,13 @@ SYNC_EVERY_S = 5.0
 TARGET_DURATION_S = 10
 # A jump of fMP4 decode times beyond what is missing that no player should sit through.
 TIMELINE_SLACK_S = 30.0
+# A write that takes so long hangs. A slow card takes seconds.
+HANGING_S = 10.0
+# How long the recording's own thread waits for one that does. Less than the daemon's stop may
+# take.
+OWN_WAIT_S = 1.0
+# There is no room, and nothing else is wrong: what was half written has been cut off.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ class Capture:
     def __init__(
         self, name: str, ledger: Ledger, *, on_news: Callable[[], None],
         timeouts: Timeouts = Timeouts(), ffmpeg: Callable[[], str] = lambda: "ffmpeg",
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = boot_s,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._name = name
@@ -65,6 +77,8 @@ class Capture:
         self._clock = clock
         self._now = now
         self._lock = threading.Lock()
+        self._writes = Pulse(HANGING_S)
+        self._error: str | None = None
         self._closed = False
         self._synced_s = clock()
         self._committed_s = clock() - self._wall_idle_s()
@@ -92,9 +106,10 @@ class Capture:
         streamlink's through FFmpeg.
 
         `cause` names what is missing in between, if anything is; `at_edge` takes only what
-        the origin offers from now on.
+        the origin offers from now on. Raises OSError, CaptureDamaged.
         """
-        with self._lock:
+        with self._writing():
+            self._mend()
             tally = self._ledger.tally
             start = Start(self._position(tally), tally.epoch, cause, at_edge)
             plain = isinstance(stream, HLSStream)
@@ -109,30 +124,95 @@ class Capture:
         return session
 
     def note(self, key: str, value: str) -> None:
-        """Record that the title, the category, … is this from here on."""
-        with self._lock:
+        """Record that the title, the category, … is this from here on. Raises OSError."""
+        with self._writing():
             if not self._closed and self._ledger.tally.notes.get(key) != value:
                 self._ledger.append(Note(key, value))
 
     def sync_if_due(self) -> None:
         """Bring a stalled stream's last segments to the disk, too. Raises OSError."""
-        with self._lock:
-            if not self._closed and self._clock() - self._synced_s >= SYNC_EVERY_S:
+        if self._closed or self._clock() - self._synced_s < SYNC_EVERY_S or self._writes.busy_s:
+            # Whoever is writing syncs, too.
+            return
+        with self._writing():
+            if not self._closed:
                 self._sync()
 
     def suspend(self) -> None:
-        """Sync and close, to be continued. Idempotent. Raises OSError."""
-        with self._lock:
-            self._closed = True
+        """Sync and close, to be continued. Idempotent. Raises OSError; DiskHangs when a
+        write hangs, which closes it once it is over."""
+        self._closed = True
+        with self._writing():
             self._ledger.close()
 
-    def finish(self) -> None:
-        """Sync and close for good: whoever follows the index sees its end. Raises OSError."""
-        with self._lock:
+    def settle(self) -> None:
+        """Before the last entries: wait for a write, and mend what a failed one has left.
+        Raises OSError, DiskHangs, CaptureDamaged."""
+        with self._writing():
             if not self._closed:
-                self._ledger.append(End())
+                self._mend()
+
+    def finish(self) -> None:
+        """Sync and close for good: whoever follows the index sees its end. Closed whatever
+        happens, unless a write hangs. Raises OSError, DiskHangs then."""
+        with self._writing():
+            try:
+                if not self._closed:
+                    self._ledger.append(End())
+            finally:
                 self._closed = True
-            self._ledger.close()
+                self._ledger.close()
+
+    def leave(self) -> None:
+        """Close it as it is, or let whoever writes at this moment do that. Returns at once."""
+        self._closed = True
+        if self._lock.acquire(blocking=False):
+            self._ledger.abandon()
+            self._lock.release()
+
+    @contextmanager
+    def _writing(self, for_ever: bool = False) -> Iterator[None]:
+        """Alone with the ledger. Raises DiskHangs when another's write does."""
+        if not self._lock.acquire(timeout=-1 if for_ever else OWN_WAIT_S):
+            raise DiskHangs(errno.ETIMEDOUT, "The disk does not answer")
+        try:
+            with self._writes:
+                yield
+                if self._closed:
+                    # Whoever wanted to close it may have given up waiting for us.
+                    self._ledger.close()
+        except OSError as error:
+            self._error = error.strerror or str(error)
+            if error.errno not in NO_ROOM:
+                self._ledger.doubtful = True
+            raise
+        finally:
+            self._lock.release()
+
+    def _mend(self) -> None:
+        """After a failure that leaves open what is on the disk: go on with what is there. The
+        disk may have been away, and be another by now."""
+        if not self._ledger.doubtful:
+            return
+        before = self._ledger.tally.sums
+        self._ledger = self._ledger.again()
+        self._timeline = None
+        self._recall_part()
+        sums = self._ledger.tally.sums
+        log.warning("%s: its disk is back with %d of %d segments", self._name, sums.segments,
+                    before.segments)
+
+    @property
+    def hanging_s(self) -> float:
+        """How long the present write has been going on; 0 while that is no cause for worry."""
+        return self._writes.busy_s if self._writes.stuck else 0.0
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it cannot be written now, for a person."""
+        if self._writes.stuck:
+            return "The disk does not answer"
+        return self._error
 
     @property
     def sums(self) -> Sums:
@@ -140,8 +220,7 @@ class Capture:
 
     @property
     def gaps(self) -> list[Gap]:
-        with self._lock:
-            return list(self._ledger.tally.gaps)
+        return list(self._ledger.tally.gaps)
 
     @property
     def edge(self) -> str | None:
@@ -186,7 +265,7 @@ class Capture:
     def commit(
         self, source: Source, body: bytes, init: bytes | None, closed: threading.Event
     ) -> None:
-        with self._lock:
+        with self._writing(for_ever=True):
             if closed.is_set() or self._closed:
                 return
             self._place(source, body, init)
@@ -201,12 +280,13 @@ class Capture:
             self._committed_s = self._clock()
             if self._clock() - self._synced_s >= SYNC_EVERY_S:
                 self._sync()
+            self._error = None
         self._on_news()
 
     def miss(
         self, missed: Missed, next_num: int, epoch: int, closed: threading.Event
     ) -> None:
-        with self._lock:
+        with self._writing(for_ever=True):
             tally = self._ledger.tally
             if closed.is_set() or self._closed:
                 return
@@ -228,10 +308,10 @@ class Capture:
         return last is not None and last.digest == digest_of(body)
 
     def digest(self, num: int, epoch: int) -> str | None:
-        with self._lock:
-            for segment in reversed(self._ledger.tally.recent.values()):
-                if segment.num == num and segment.epoch == epoch:
-                    return segment.digest
+        # Copied as one: the writer may be at it.
+        for segment in reversed(list(self._ledger.tally.recent.values())):
+            if segment.num == num and segment.epoch == epoch:
+                return segment.digest
         return None
 
     def _place(self, source: Source, body: bytes, init: bytes | None) -> None:

@@ -16,6 +16,7 @@ from datetime import timedelta
 from threading import Event
 from typing import Any
 
+from ..clocks import boot_s
 from ..continuity import Judgement, Listed, Meaning, Position, Proof, judge, path_hash
 from ..models import GapCause, SessionEnd
 from ..tally import RECENT_SEGMENTS, digest_of
@@ -58,7 +59,9 @@ class Session:
     def __init__(
         self, name: str, committer: Committer, start: Start, timeouts: Timeouts,
         on_end: Callable[[], None], clock: Callable[[], float] = time.monotonic,
+        boot: Callable[[], float] = boot_s,
     ) -> None:
+        """`boot` is for what was missed, also in the machine's sleep; `clock` for patience."""
         self.timeouts = timeouts
         self.origin = OriginHealth()
         self.closed = threading.Event()
@@ -70,6 +73,7 @@ class Session:
         self._name = name
         self._on_end = on_end
         self._clock = clock
+        self._boot = boot
         self._committer = committer
         self._room = threading.Condition()
         self._tickets: deque[Ticket] = deque()
@@ -78,7 +82,7 @@ class Session:
         self._position = start.position
         self._committed = start.position.committed if start.position else -1
         self._recent = OrderedDict(start.position.recent) if start.position else OrderedDict()
-        self._queued_at_s = clock() - (start.position.idle_s if start.position else 0.0)
+        self._queued_at_s = boot() - (start.position.idle_s if start.position else 0.0)
         self._epoch = start.epoch
         self._cause = start.cause
         self._at_edge = start.at_edge
@@ -123,15 +127,16 @@ class Session:
         return bool(self._tickets) and fresh_s < max(RELOAD_FRESH_S, 3 * self.target_duration_s)
 
     def write_off(self) -> None:
-        """Closed and over: what was still on its way is missing. Raises OSError."""
-        with self._room:
-            tickets = list(self._tickets)
-            self._tickets.clear()
-        for ticket in tickets:
+        """Closed and over: what was still on its way is missing. Raises OSError; called again
+        it goes on from there."""
+        while self._tickets:
+            ticket = self._tickets[0]
             self._commit_miss(ticket, Event())
+            ticket.missed = None
             missed = Missed(1, ticket.source.duration_s, self._cause or GapCause.SOURCE)
             self._committer.miss(
                 missed, ticket.source.num + 1, ticket.source.epoch, Event())
+            self._tickets.popleft()
 
     # What follows is called by streamlink's threads, through `segments`.
 
@@ -161,7 +166,7 @@ class Session:
         if self._position is None:
             return None
         return replace(self._position, recent=self._recent, committed=self._committed,
-                       idle_s=self._clock() - self._queued_at_s)
+                       idle_s=self._boot() - self._queued_at_s)
 
     def _prove(self, segment: Any, fetch: Callable[[Any], bytes | None]) -> Proof:
         ours = self._committer.digest(segment.num, self._epoch)
@@ -196,7 +201,7 @@ class Session:
         if len(self._recent) > RECENT_SEGMENTS:
             self._recent.popitem(last=False)
         end_date = segment.date and segment.date + timedelta(seconds=segment.duration)
-        self._queued_at_s = self._clock()
+        self._queued_at_s = self._boot()
         self._position = Position(
             segment.num + 1, self._recent, end_date, 0.0, segment.duration)
         return self._epoch
@@ -270,7 +275,7 @@ class Session:
         self.reload_begun_s = self._clock()
         log.info("%s: the playlist did not come (%s)", self._name, self._cause)
         self._refusals = self._refusals + 1 if is_refusal(error) else 0
-        if self._refusals >= REFUSALS_MAX and not self._tickets:
+        if self._refusals >= REFUSALS_MAX and (self.origin.refuses or not self._tickets):
             self.error = self.error or error
             self.close()
 
@@ -280,7 +285,8 @@ class Session:
     def writer_done(self, error: BaseException | None) -> None:
         self.error = self.error or error
         if self.error is not None:
-            log.warning("%s: the stream broke off: %r", self._name, self.error)
+            # As text: whoever keeps the line would keep all that the error passed through.
+            log.warning("%s: the stream broke off: %s", self._name, repr(self.error))
         self.ended.set()
         self._on_end()
 

@@ -53,6 +53,13 @@ def whole(low: int, high: int) -> Reader:
     return read
 
 
+def percent(value: str) -> int:
+    try:
+        return int(whole(1, 100)(value.removesuffix("%").rstrip()))
+    except ValueError as error:
+        raise ValueError("must be a percentage from 1% to 100%") from error
+
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, None: 1}
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..ffmpeg import CONTAINERS
 from .readers import (
-    Reader, directory, duration, host_name, networks, one_of, optional, secret_text, size,
+    Reader, directory, duration, host_name, networks, one_of, optional, percent, secret_text, size,
     stream_quality, template, text, whole, yes_no,
 )
 
@@ -80,8 +80,12 @@ class Settings:
     quota: int | None = option(
         "storage", None, optional(size),
         "What /api/storage compares the bytes of all recordings with", "none")
+    disk_warning_percent: int = option(
+        "storage", 90, percent, "A disk that is as full as this is warned of", "90%")
     min_free_space: int = option(
-        "storage", 1024 ** 3, size, "No recording starts with less than this free", "1G")
+        "storage", 1024 ** 3, size,
+        "With less than this free no recording starts, and active ones end one by one; 0: they "
+        "wait for room instead", "1G")
     retention_days: int | None = option(
         "storage", None, optional(whole(1, 36500)),
         "Finished recordings older than this are deleted", "none")

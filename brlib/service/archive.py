@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from .. import naming
 from ..assembly import Assembly
@@ -22,6 +23,8 @@ from ..viewing import Viewing
 from .base import STOP_MAX_S
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,8 @@ class Archive:
             return
         try:
             self.storage.delete(recording, with_file=True)
-            self.assembly.clear_place(recording)
-        except OSError as error:
+            self._ask(recording, lambda: self.assembly.clear_place(recording))
+        except (OSError, Unavailable) as error:
             log.error("%s cannot be discarded now: %s", recording.id, error)
             return
         self.store.recordings.delete(recording.id)
@@ -102,11 +105,28 @@ class Archive:
                 self.discard(recording)
 
     def reprocess(self, recording_id: str) -> Recording:
-        """Raises RecordingNotFound, Conflict."""
-        return self.assembly.reprocess(self.store.recordings.get(recording_id))
+        """Raises RecordingNotFound, Conflict, Unavailable when its disk does not answer."""
+        recording = self.store.recordings.get(recording_id)
+        return self._ask(recording, lambda: self.assembly.reprocess(recording))
+
+    def _ask(self, recording: Recording, work: Callable[[], T]) -> T:
+        """What is done where its files are, if that disk answers. Raises NoAnswer."""
+        disks = self.storage.disks
+        disks.require(self.settings().captures_directory)
+        return disks.ask(recording.output_directory or self.settings().output_directory, work)
+
+    def watched(self, recording_id: str) -> Recording:
+        """For whoever reads its media. Raises RecordingNotFound, NoAnswer."""
+        recording = self.get(recording_id)
+        self.storage.disks.require(self.settings().captures_directory)
+        if not recording.active:
+            self.storage.disks.require(
+                recording.output_directory or self.settings().output_directory)
+        return recording
 
     def delete(self, recording_id: str, with_file: bool) -> None:
-        """Raises RecordingNotFound, Conflict while it is active or being processed."""
+        """Raises RecordingNotFound, Conflict while it is active or being processed, Unavailable
+        when its disk does not answer."""
         recording = self.get(recording_id)
         if recording.active or recording.status is RecordingStatus.PROCESSING:
             raise Conflict(f"The recording is {recording.status}: stop it first"
@@ -120,7 +140,7 @@ class Archive:
     def file(self, recording_id: str, part: int) -> Path:
         """A finished file, counted from 1, inside its output directory and nowhere else.
 
-        Raises RecordingNotFound, NotFound, Unavailable while there is none yet.
+        Raises RecordingNotFound, NotFound, Unavailable when its disk does not answer.
         """
         recording = self.get(recording_id)
         # While a file is built again the former one is there.
@@ -133,6 +153,6 @@ class Archive:
             raise NotFound(f"The recording has {len(recording.files)} files")
         path = Path(recording.files[part - 1])
         root = Path(recording.output_directory or self.settings().output_directory)
-        if not naming.inside(path, root):
+        if not self._ask(recording, lambda: naming.inside(path, root)):
             raise Unavailable(f"The file is not below {root} any more")
         return path

@@ -6,10 +6,12 @@ commands it through `watchlist` and `archive`; tests do the same without a serve
 
 from __future__ import annotations
 
+import functools
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -18,37 +20,54 @@ from typing import Any
 from .. import log as logs
 from .. import log_ring
 from ..accounts import Accounts, FirstAdmin
+from ..adoption import Adoption, Hands, has_captures
 from ..assembly import Assembly
 from ..capture import Timeouts
+from ..clocks import WallClock
 from ..config import Configuration, Settings
 from ..credentials import Credentials
+from ..disks import Disks, Room, RoomCommands
+from ..errors import Unavailable
 from ..events import EventBus
 from ..images import Images
 from ..models import utc_now
-from ..platforms import Platform, all_platforms
+from ..notify import Notifier
+from ..platforms import Platform, YtDlp, all_platforms
 from ..recorder import Outside, Over, Recorder
 from ..storage import Cleanup, Storage
-from ..store import Store, open_store
+from ..store import Store, open_or_rebuild
 from ..supervisor import Commands, Supervisor
 from ..tools import Tools
 from ..viewing import Viewing
+from ..watchdog import Standstill, Watchdog
 from ..workers import Worker
 from . import health
 from .archive import Archive
 from .base import STOP_MAX_S, CaptureMaker, DataLock
+from .usage import Usage
 from .watchlist import Watchlist
 
 log = logging.getLogger(__name__)
 
+# One round of the check loop: the database may take its time, a dead one takes for ever.
+STEP_MAX_S = 60.0
+CLOCK_EVERY_S = 2.0
+
 
 class Service:
-    def __init__(self, configuration: Configuration, timeouts: Timeouts = Timeouts()) -> None:
+    def __init__(
+        self, configuration: Configuration, timeouts: Timeouts = Timeouts(),
+        notifier: Notifier = Notifier(),
+    ) -> None:
+        """`notifier` tells systemd how we are."""
         self.configuration = configuration
         self.stopping = threading.Event()
         self.bus = EventBus()
         # What the server does to end the process.
         self.on_shutdown: Callable[[], None] = self.stop
         self.first_admin: FirstAdmin | None = None
+        self.notifier = notifier
+        self.wall_clock = WallClock()
         self._timeouts = timeouts
         self._stop_by_s = 0.0
         self._started_s = time.monotonic()
@@ -58,7 +77,10 @@ class Service:
         self._workers: list[Worker] = []
         self.store: Store
         self.accounts: Accounts
+        self.disks: Disks
         self.storage: Storage
+        self.adoption: Adoption
+        self.room: Room
         self.images: Images
         self.tools: Tools
         self.credentials: Credentials
@@ -87,12 +109,23 @@ class Service:
             ring.attach()
             exits.callback(ring.close)
             exits.callback(log.info, "The engine has stopped")
-            self.store = open_store(self.settings.database_path)
+            self.notifier.starting("opening the database")
+            self.store, rebuilt = open_or_rebuild(
+                self.settings.database_path, has_captures(self.settings.captures_directory))
             exits.callback(self.store.close)
             self._open_accounts()
-            self.storage = Storage(self._settings_now, self.store)
+            self.wall_clock = WallClock(self._last_noted())
+            self.disks = Disks(self._settings_now)
+            self._started(exits, "disks", self.disks.stop, self.disks.join)
+            self.storage = Storage(self._settings_now, self.store, self.disks)
             self.storage.prepare()
+            self.disks.start()
             self._running.append(self.storage.stop)
+            self.adoption = Adoption(self._settings_now, self.store, rebuilt, Hands(
+                busy=lambda recording_id: self.recorder.find(recording_id) is not None,
+                go_on=lambda recording: self.recorder.go_on(recording),
+                finish=lambda recording: self.assembly.finish(recording)))
+            self.adoption.prepare()
             self._wire()
             exits.callback(self._close_platforms)
             self._start_features(exits)
@@ -102,6 +135,11 @@ class Service:
             self._exits = exits.pop_all()
         log.info("The engine runs: %d channels, data in %s",
                  len(self.store.channels.find_all()), self.settings.data_directory)
+
+    def _last_noted(self) -> datetime | None:
+        """A time of the process before, less than an hour older than its end."""
+        return max((channel.last_checked_at or channel.created_at
+                    for channel in self.store.channels.find_all()), default=None)
 
     def _open_accounts(self) -> None:
         self.accounts = Accounts(self.store, self._settings_now)
@@ -113,8 +151,9 @@ class Service:
         self.tools = Tools(now)
         self.credentials = Credentials(
             now, store, self.bus, on_updated=lambda platform: self.supervisor.retry(platform))
-        self.platforms = all_platforms(
-            self.credentials, self.tools.runtimes, store.kick_ids)
+        ytdlp = YtDlp(self.tools.runtimes)
+        self._running.append(ytdlp.stop)
+        self.platforms = all_platforms(self.credentials, ytdlp, store.kick_ids)
         self.images = Images(now, self.platforms, store.channels.get)
         self.viewing = Viewing(now)
         self.assembly = Assembly(now, store, self.bus)
@@ -126,31 +165,40 @@ class Service:
             on_over=self._over,
             on_changed=lambda channel: self.supervisor.announce(channel.id),
         ))
+        usage = Usage(store, self.recorder, self.assembly, now)
+        self.room = Room(now, self.disks, self.bus, RoomCommands(
+            uses=usage.uses, directories=usage.directories, stop=usage.stop,
+            on_room=self._room_again))
         self.supervisor = Supervisor(
             now, store, self.bus, self.platforms,
             Commands(
                 record=self.recorder.record, capturing=self.recorder.capturing,
                 note=self.recorder.note, free_slots=lambda: self.recorder.free,
-                disk_ok=self.storage.room_for_recording,
+                disk_ok=lambda channel: self.room.allows(channel.output_directory),
             ),
         )
         self.archive = Archive(
             now, store, self.recorder, self.assembly, self.storage, self.viewing)
-        supervising = Worker("supervisor", self.supervisor.step)
-        self._workers = [supervising, Worker("config", self.configuration.step)]
+        supervising = Worker("supervisor", self.supervisor.step, STEP_MAX_S)
+        watchdog = Watchdog(self.notifier, self.find_still, self.status_line)
+        self._workers = [
+            supervising, Worker("config", self.configuration.step, STEP_MAX_S),
+            Worker("clock", self._look_at_clock, STEP_MAX_S), watchdog.worker]
         self.watchlist = Watchlist(
             now, store, self.platforms, self.supervisor, self.recorder, self.images,
-            supervising.wake)
+            supervising.wake, self.disks)
 
     def _start_features(self, exits: ExitStack) -> None:
         self.archive.discard_left()
         for name, feature in (
             ("credentials", self.credentials), ("images", self.images),
             ("viewing", self.viewing), ("assembly", self.assembly), ("recorder", self.recorder),
+            ("room", self.room), ("adoption", self.adoption),
         ):
+            self.notifier.starting(name)
             feature.start()
             self._started(exits, name, feature.stop, feature.join)
-        exits.callback(self._end, "checks", self.supervisor.join)
+        self._started(exits, "checks", self.supervisor.stop, self.supervisor.join)
         self.configuration.listen(self._reconfigured)
         exits.callback(self.configuration.ignore, self._reconfigured)
         for worker in self._workers:
@@ -172,6 +220,19 @@ class Service:
         self.supervisor.reconsider()
         self.watchlist.hurry()
 
+    def _room_again(self) -> None:
+        """What was not recorded for want of room is looked at at once."""
+        self.supervisor.reconsider()
+        self.watchlist.hurry()
+
+    def _look_at_clock(self) -> float:
+        slept_s = self.wall_clock.look()
+        if slept_s:
+            log.info("The machine has slept for %.0f s: every channel is checked now", slept_s)
+            self.supervisor.awoke()
+            self.watchlist.hurry()
+        return CLOCK_EVERY_S
+
     def _over(self, over: Over) -> None:
         self.supervisor.over(
             over.channel_id, over.reason, over.edge, over.error, over.trouble)
@@ -190,6 +251,7 @@ class Service:
             return
         self._stop_by_s = time.monotonic() + STOP_MAX_S
         self.stopping.set()
+        self.notifier.stopping()
         for stop in reversed(self._running):
             stop()
 
@@ -210,17 +272,48 @@ class Service:
 
     def problems(self) -> tuple[list[str], bool]:
         """What is wrong, and whether recording is impossible because of it."""
+        if self.stopping.is_set():
+            return ["the daemon is stopping"], True
         found, fatal = health.problems(
-            self.storage, self.tools, [*self._workers, self.credentials.worker],
-            self.stopping.is_set())
-        return found + ([] if self.stopping.is_set() else self.supervisor.problems()), fatal
+            self.room, self.tools, self._watched_workers(), self.find_still())
+        for feature in (self.supervisor, self.credentials, self.assembly, self.adoption):
+            found += feature.problems()
+        return found, fatal
+
+    def _watched_workers(self) -> list[Worker]:
+        return [*self._workers, self.disks.worker, self.room.worker, self.credentials.worker,
+                self.viewing.worker, self.adoption.worker, *self.images.fetchers]
+
+    def find_still(self) -> list[Standstill]:
+        """What ought to move and does not. Waits for no disk and no request."""
+        return health.find_still(self._watched_workers(), self.recorder.find_all(), self.bus)
+
+    def status_line(self) -> str:
+        """For `systemctl status`."""
+        return (f"Recording {len(self.recorder.find_active())}, "
+                f"watching {self.supervisor.channels} channels")
+
+    def change_settings(self, values: Mapping[str, Any]) -> list[str]:
+        """As `Configuration.change`. Raises NoAnswer, too: where files are to go is looked at
+        before anything waits for it."""
+        for name in ("output_directory", "data_directory"):
+            if isinstance(place := values.get(name), str):
+                self.disks.ask(place, functools.partial(os.path.isdir, place))
+        return self.configuration.change(values)
 
     def storage_info(self) -> dict[str, Any]:
         """The storage object of the API."""
-        return self.storage.info([a.now() for a in self.recorder.find_active()])
+        return {**self.storage.info([a.now() for a in self.recorder.find_active()]),
+                **self.room.info()}
 
     def cleanup(self) -> Cleanup:
-        """Run the retention rules now."""
+        """Run the retention rules now. Raises Unavailable while the clock, by which they go,
+        is in doubt."""
+        left_s = self.wall_clock.doubted_for_s
+        if left_s and self.settings.retention_days is not None:
+            raise Unavailable(
+                "The clock was set, or was not seen for long: nothing is deleted for its age "
+                f"for the next {left_s / 3600:.1f} hours. If the date is right, just wait")
         done = self.storage.cleanup(utc_now())
         for recording_id in done.deleted:
             self.viewing.forget(recording_id)

@@ -15,6 +15,7 @@ from typing import Any
 from .. import channel_csv
 from .. import quality as qualities
 from ..config import Settings
+from ..disks import Disks
 from ..errors import Conflict, Invalid, Problem
 from ..images import Images
 from ..models import Channel, new_id, utc_now
@@ -48,6 +49,7 @@ class Watchlist:
     recorder: Recorder
     images: Images
     hurry: Callable[[], None]
+    disks: Disks
 
     def add(self, platform: str, name: str, quality: str | None, enabled: bool,
             **options: Any) -> Channel:
@@ -79,11 +81,13 @@ class Watchlist:
         return channel
 
     def _check_directory(self, directory: str | None) -> None:
-        """A channel's own output directory must be usable, absolute and not the captures'."""
+        """A channel's own output directory must be usable, absolute and not the captures'.
+        Raises Invalid, NoAnswer."""
         if directory is None:
             return
+        data = self.settings().data_directory
         try:
-            problem = _directory_problem(Path(directory), self.settings().data_directory)
+            problem = self.disks.ask(directory, lambda: _directory_problem(Path(directory), data))
         except (OSError, RuntimeError, ValueError) as error:
             problem = f"cannot be used: {getattr(error, 'strerror', None) or error}"
         if problem:

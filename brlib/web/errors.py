@@ -6,6 +6,7 @@ Registered by the application; `document` reads the table.
 from __future__ import annotations
 
 import logging
+import sqlite3
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
@@ -42,12 +43,16 @@ CODE_OF_STATUS = {
     414: "VALIDATION_ERROR", 415: "UNSUPPORTED_MEDIA_TYPE", 416: "VALIDATION_ERROR",
     503: "UNAVAILABLE",
 }
+# What a store says that will pass, or whose disk has to be looked after: no fault of the code.
+_STORE_WAITS = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
+                sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 
 def register(app: Flask) -> None:
     app.register_error_handler(RecorderError, _recorder_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(RemoteProtocolError, _bad_handshake)
+    app.register_error_handler(sqlite3.OperationalError, _store_error)
     app.register_error_handler(Exception, _crash)
 
 
@@ -98,6 +103,15 @@ def _http_error(error: HTTPException) -> Response:
 def _bad_handshake(error: RemoteProtocolError) -> Response:
     """An upgrade to a WebSocket that lacks something; raised before anything was sent."""
     return answer("VALIDATION_ERROR", f"The WebSocket handshake is not valid: {error}")
+
+
+def _store_error(error: sqlite3.OperationalError) -> Response:
+    # The lower byte; the others say where it was noticed.
+    if getattr(error, "sqlite_errorcode", 0) & 0xff not in _STORE_WAITS:
+        return _crash(error)
+    log.error("%s %s: the database: %s", request.method, request.path, error)
+    return answer("UNAVAILABLE", f"The database cannot be used now: {error}. Recordings go on; "
+                  "see whether the disk of data_directory is full or read-only")
 
 
 def _crash(error: Exception) -> Response:

@@ -57,9 +57,10 @@ def get_recording(recording_id: str) -> Any:
 
 
 @routes.delete("/recordings/<recording_id>", "Delete a recording", query=DELETE,
-               errors=(NOT_FOUND, "CONFLICT"))
+               errors=(NOT_FOUND, "CONFLICT", "UNAVAILABLE"))
 def delete_recording(recording_id: str, query: Given) -> None:
-    """With its file, unless told otherwise. Not while it is active or being processed."""
+    """With its file, unless told otherwise. Not while it is active or being processed; and a
+    failed one whose capture is the only copy of it only with delete_file=true."""
     service().archive.delete(recording_id, query.get("delete_file", True))
 
 
@@ -98,7 +99,7 @@ def resume(recording_id: str) -> Any:
 
 
 @routes.post("/recordings/<recording_id>/reprocess", "Build the file again", shapes.RECORDING,
-             202, errors=(NOT_FOUND, "CONFLICT"))
+             202, errors=(NOT_FOUND, "CONFLICT", "UNAVAILABLE"))
 def reprocess(recording_id: str) -> Any:
     """From the capture or, where that is gone, from the file."""
     return shown(service().archive.reprocess(recording_id))

@@ -50,5 +50,5 @@ def get_settings() -> Any:
               errors=("CONFLICT", "UNAVAILABLE"))
 def change_settings(body: Given) -> Any:
     """Values as in config.ini ("200G", "15m") or as numbers; null is the default again."""
-    pending = service().configuration.change(body)
+    pending = service().change_settings(body)
     return {**service().configuration.shown(), "restart_required": pending}

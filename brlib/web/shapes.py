@@ -10,6 +10,7 @@ from typing import Any
 
 from ..credentials import PLATFORMS as LOGIN_PLATFORMS
 from ..credentials import LoginStatus
+from ..disks import DiskState
 from ..errors import Trouble
 from ..models import (
     PLATFORMS, Activity, ChannelStatus, EndReason, GapCause, RecordingStatus, Role, SkipReason,
@@ -131,9 +132,20 @@ GAP = named("Gap", shape({
     "segments": COUNT, "cause": one_of(*GapCause),
 }))
 
+_HOURS: Schema = or_null({**NUMBER, "minimum": 0, "description": (
+    "Until recordings have to end for want of room, at the rate of the last minute and a half; "
+    "null while nothing is written")})
+DISK = named("Disk", shape({
+    "paths": many(STRING), "state": one_of(*DiskState), "problem": or_null(STRING),
+    "total_bytes": or_null(COUNT), "free_bytes": or_null(COUNT),
+    "used_percent": or_null({**COUNT, "maximum": 100}), "write_rate": {
+        **COUNT, "description": "Bytes a second that recordings write to it"},
+    "hours_left": _HOURS,
+}))
 STORAGE = named("Storage", shape({
     "total_used": COUNT, "total_available": COUNT, "quota": or_null(COUNT),
     "quota_used_percent": or_null({**NUMBER, "minimum": 0}), "by_channel": of_each(COUNT),
+    "disks": many(DISK), "hours_left": _HOURS,
 }))
 CLEANUP = named("Cleanup", shape({"deleted": many(ids("rec")), "freed_bytes": COUNT}))
 

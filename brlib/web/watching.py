@@ -47,7 +47,7 @@ def get_playlist(recording_id: str) -> Any:
     """An HLS playlist from the recording's beginning: while it is made, and afterwards."""
     engine = service()
     with files.making():
-        text = engine.viewing.playlist(engine.archive.get(recording_id))
+        text = engine.viewing.playlist(engine.archive.watched(recording_id))
     response = Response(text, content_type=PLAYLIST_TYPE)
     response.headers["Vary"] = "Accept-Encoding"
     if len(text) > GZIPPED_FROM_BYTES and request.accept_encodings["gzip"]:
@@ -64,6 +64,6 @@ def get_playlist(recording_id: str) -> Any:
 def get_media(recording_id: str, name: str) -> Response:
     engine = service()
     with files.making():
-        media = engine.viewing.media(engine.archive.get(recording_id), name)
+        media = engine.viewing.media(engine.archive.watched(recording_id), name)
     return files.send(
         media.path, media.content_type, start=media.start, size_bytes=media.size_bytes)

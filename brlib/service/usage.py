@@ -1,0 +1,59 @@
+"""What recordings take of the disks, as `Room` asks for it. Made by `Service`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ..assembly import Assembly
+from ..config import Settings
+from ..disks import Use
+from ..models import Channel, EndReason, Recording, RecordingStatus
+from ..recorder import Recorder
+from ..store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Usage:
+    store: Store
+    recorder: Recorder
+    assembly: Assembly
+    settings: Callable[[], Settings]
+
+    def uses(self) -> list[Use]:
+        """Of every recording that is active or being finished."""
+        found = {one.id: self._use(one, 0, active=False) for one in
+                 self.store.recordings.find_with_status([RecordingStatus.PROCESSING])}
+        priorities = {channel.id: channel.priority for channel in self._channels()}
+        for active in self.recorder.find_active():
+            channel = active.channel
+            found[active.recording.id] = self._use(
+                active.now(), priorities.get(channel.id, channel.priority),
+                active=active.recording.active, trouble=active.trouble)
+        return list(found.values())
+
+    def _use(self, recording: Recording, priority: int, *, active: bool,
+             trouble: str | None = None) -> Use:
+        return Use(
+            recording.id, priority,
+            recording.output_directory or str(self.settings().output_directory),
+            recording.sums.captured_bytes, self.assembly.fed_bytes(recording.id), active, trouble)
+
+    def _channels(self) -> list[Channel]:
+        return self.store.channels.find_all()
+
+    def directories(self) -> Iterable[str]:
+        """Where channels want their files."""
+        return [channel.output_directory for channel in self._channels()
+                if channel.output_directory is not None]
+
+    def stop(self, recording_id: str) -> None:
+        """End a recording for want of room. Returns at once."""
+        active = self.recorder.find(recording_id)
+        if active is None:
+            log.info("%s has ended by itself", recording_id)
+            return
+        active.stop(EndReason.DISK)
