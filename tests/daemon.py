@@ -55,6 +55,7 @@ class Daemon:
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._ready = threading.Event()
+        self._began = False
         self.environ = {f"BR_{name.upper()}": str(value) for name, value in {
             "port": 0, "min_free_space": 0, "url_interval": "1s",
             "trusted_proxies": "127.0.0.1", **options}.items()}
@@ -66,13 +67,14 @@ class Daemon:
     def start(self) -> Daemon:
         """Start (again); returns once it answers."""
         self._ready.clear()
+        self._began = False
         self._process = subprocess.Popen(
             [sys.executable, str(PROGRAM), "serve", "--config", str(self.config)],
             stderr=subprocess.PIPE, text=True, env={**os.environ, **self.environ},
             start_new_session=True)
         self._reader = threading.Thread(target=self._read, args=(self._process,))
         self._reader.start()
-        if not self._ready.wait(START_MAX_S) or self._process.poll() is not None:
+        if not self._ready.wait(START_MAX_S) or not self._began:
             self.close()
             raise AssertionError("the daemon did not start:\n" + "\n".join(self.log))
         return self
@@ -85,6 +87,7 @@ class Daemon:
                 if found := re.search(r"Listening on http://[\d.]+:(\d+)", line):
                     self.port = int(found[1])
                 if line.rstrip().endswith(": Ready"):
+                    self._began = True
                     self._ready.set()
         self._ready.set()
 

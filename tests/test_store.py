@@ -194,6 +194,21 @@ def test_api_keys(store: Store, tmp_path: Path) -> None:
     assert full.encode() not in on_disk and full[3:].encode() not in on_disk
 
 
+def test_a_key_is_known_while_nothing_can_be_written(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a full disk the API is needed most."""
+    key = store.api_keys.create("a", FULL)
+    store.database._writer.execute("PRAGMA query_only = 1")
+    for _ in range(3):
+        assert store.api_keys.find_by_key(key) is not None
+    assert [r.levelname for r in caplog.records] == ["warning"]
+    assert store.api_keys.find_all()[0].last_used_at is None
+    store.database._writer.execute("PRAGMA query_only = 0")
+    assert store.api_keys.find_by_key(key) is not None
+    assert store.api_keys.find_all()[0].last_used_at is not None
+
+
 def test_platform_ids_outlast_the_process(tmp_path: Path) -> None:
     for _ in range(2):
         store = open_store(tmp_path / "ids.sqlite3")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import sqlite3
 import string
@@ -11,6 +12,8 @@ from datetime import datetime, timedelta
 
 from ..models import utc_now
 from .base import Database, need_time, to_text, to_time
+
+log = logging.getLogger(__name__)
 
 FULL, READ = "full", "read"
 PREFIX = "br_"
@@ -32,6 +35,7 @@ class ApiKey:
 class ApiKeys:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._unnoted = False
 
     def make(self, label: str, permission: str) -> tuple[ApiKey, str]:
         """A new entry, and its key in the only copy there will ever be."""
@@ -59,10 +63,21 @@ class ApiKeys:
         found, now = to_key(rows[0]), utc_now()
         used = found.last_used_at
         if used is None or now - used > _NOTED_EVERY:
+            self._note_use(found.id, now)
+        return found
+
+    def _note_use(self, key_id: int, now: datetime) -> None:
+        """Nobody is refused because it cannot be noted: with a full disk the API is needed."""
+        try:
             with self._database.write(durable=False) as db:
                 db.execute("UPDATE api_keys SET last_used_at = ? WHERE id = ?",
-                           (to_text(now), found.id))
-        return found
+                           (to_text(now), key_id))
+        except sqlite3.Error as error:
+            level = logging.DEBUG if self._unnoted else logging.WARNING
+            log.log(level, "The use of an API key cannot be noted: %s", error)
+            self._unnoted = True
+        else:
+            self._unnoted = False
 
     def revoke(self, key_id: int) -> bool:
         """False when there is no such key."""
