@@ -174,7 +174,7 @@ class ActiveRecording:
             while not self._leave():
                 self._rest(TROUBLE_RETRY_S)
         finally:
-            self._reception.close()
+            self._reception.leave()
             self.finished.set()
             self.settled.set()
 

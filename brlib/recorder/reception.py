@@ -105,6 +105,12 @@ class Reception:
                 self._left, self._cause = session, session.cause
         self._cause = cause or self._cause
 
+    def leave(self) -> None:
+        """The last call: let go of everything, also of a ledger that could not be closed."""
+        self.close()
+        if self.capture is not None:
+            self.capture.leave()
+
     @property
     def end(self) -> SessionEnd | None:
         return self.session.end if self.session is not None else None
