@@ -33,7 +33,8 @@ class Clock:
 
 
 class FakePlatform:
-    """Answers by channel name; everyone else is offline. `fault` fails whole requests."""
+    """Answers by channel name; everyone else is offline. `fault` fails whole requests; `fresh` is
+    how it was asked last."""
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
@@ -43,14 +44,14 @@ class FakePlatform:
         self.silent_on: set[str] = set()
         self.requests: list[tuple[float, tuple[str, ...]]] = []
         self.forgotten: list[str] = []
-        self.pressed: list[bool] = []
+        self.fresh = False
         self.meanwhile: Callable[[], object] = lambda: None
         self._clock = clock
 
     def check_many(
         self, channels: Sequence[Channel], fresh: bool = False
     ) -> Mapping[str, Checked]:
-        self.pressed.append(fresh)
+        self.fresh = fresh
         self.requests.append((self._clock.s, tuple(channel.name for channel in channels)))
         self.meanwhile()
         if self.fault is not None:

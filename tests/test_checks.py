@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from brlib.errors import Trouble
+from brlib.errors import PlatformError, Trouble
 from brlib.models import Broadcast, EndReason
 from brlib.supervisor.checks import LOST_S
 
@@ -142,6 +142,32 @@ def test_one_that_tries_and_does_not_come_back_blocks_nobody(
     pools["twitch"].finish(1)
     loop.run(35.0)
     assert len(loop.asked("twitch")[-1]) == 100
+
+
+def test_a_person_whose_check_does_not_come_back_blocks_nobody(
+    held: tuple[Loop, dict[str, Held]]
+) -> None:
+    loop, pools = held
+    one = loop.add("youtube", "one")
+    loop.platforms["youtube"].fault = failure(trouble=Trouble.BLOCKED)
+    loop.run()
+    pools["youtube"].finish()
+    seen: list[tuple[int, list[str]]] = []
+
+    def hang() -> None:
+        loop.platforms["youtube"].meanwhile = lambda: None
+        for wait_s in (LOST_S - 10.0, 280.0):
+            loop.run(wait_s)
+            seen.append((len(pools["youtube"].tasks), loop.supervisor.problems()))
+
+    # The one that tries is a person's.
+    loop.platforms["youtube"].meanwhile = hang
+    with pytest.raises(PlatformError):
+        loop.supervisor.check(one.id)
+    assert [tasks for tasks, _ in seen] == [0, 1]
+    assert "A check of youtube for 1 channels does not come back" in seen[1][1]
+    pools["youtube"].finish()
+    assert not any("come back" in line for line in loop.supervisor.problems())
 
 
 def test_no_free_thread_no_request(held: tuple[Loop, dict[str, Held]]) -> None:

@@ -162,7 +162,7 @@ def test_a_refused_website_token_is_not_given_out_again(
     world: Home, platform: str, field: str
 ) -> None:
     world.put(platform, {field: secret("web")})
-    world.pass_time(60)
+    world.pass_time(120)
     for _ in range(3):
         world.credentials.refused(platform, PLAYBACK, f"no\n{secret('web')} \ud800" + "x" * 999)
     assert world.credentials.playback(platform) is None
@@ -176,7 +176,7 @@ def test_a_refused_website_token_is_not_given_out_again(
 def test_a_refusal_of_the_one_before_ends_nothing(world: Home) -> None:
     """The request with it was under way when another was entered."""
     world.put("twitch", {"auth_token": secret("newer")})
-    world.pass_time(29)
+    world.pass_time(119)
     world.credentials.refused("twitch", PLAYBACK, "401")
     assert world.credentials.playback("twitch") == secret("newer")
     world.pass_time(1)

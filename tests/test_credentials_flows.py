@@ -15,7 +15,8 @@ from brlib.errors import Conflict, PlatformError, Trouble
 
 from .credentials_home import (
     CHANNEL, CHANNELS, GOOGLE_DEVICE, GOOGLE_TOKEN, INVALID, KICK_USERS, MARK, TWITCH_DEVICE,
-    TWITCH_TOKEN, VALID, VALIDATE, Asked, Home, granted, not_taken, searched, secret,
+    TWITCH_REVOKE, TWITCH_TOKEN, VALID, VALIDATE, Asked, Home, granted, not_taken, searched,
+    secret,
 )
 
 UPDATED = "platform_auth_updated"
@@ -198,6 +199,8 @@ def test_a_login_deleted_meanwhile_is_not_kept(world: Home) -> None:
     world.pass_time(60)
     assert world.view("twitch").status is LoginStatus.NOT_CONNECTED
     assert len(world.web.of(TWITCH_TOKEN)) == 1
+    # Nor is it left good at its platform.
+    assert [one.form["token"] for one in world.web.of(TWITCH_REVOKE)] == [secret("access1")]
 
 
 def test_another_app_meanwhile(world: Home) -> None:

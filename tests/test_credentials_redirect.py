@@ -17,7 +17,8 @@ from brlib.credentials import LoginStatus, RedirectLogin
 from brlib.errors import Conflict, Invalid, PlatformError, RecorderError
 
 from .credentials_home import (
-    KICK_TOKEN, KICK_USERS, MARK, TWITCH_DEVICE, Asked, Home, granted, searched, secret,
+    KICK_REVOKE, KICK_TOKEN, KICK_USERS, MARK, TWITCH_DEVICE, Asked, Home, granted, searched,
+    secret,
 )
 
 UPDATED = "platform_auth_updated"
@@ -227,6 +228,8 @@ def test_a_login_that_is_deleted_while_it_is_redeemed(world: Home) -> None:
 
     world.web.tell(KICK_TOKEN, delete)
     refused_callback(world, "state", code=secret("code"), state=begun.state)
+    world.run()
+    assert len(world.web.of(KICK_REVOKE)) == 2
 
 
 def test_another_app_before_the_address_comes_back(world: Home) -> None:

@@ -16,8 +16,8 @@ from brlib.credentials import LoginStatus
 from brlib.errors import PlatformError
 
 from .credentials_home import (
-    CHANNEL, CHANNELS, GOOGLE_TOKEN, KICK_TOKEN, MARK, NOW, TWITCH_TOKEN, VALID, VALIDATE, Asked,
-    Home, granted, not_taken, searched, secret,
+    CHANNEL, CHANNELS, GOOGLE_TOKEN, KICK_TOKEN, MARK, NOW, TWITCH_REVOKE, TWITCH_TOKEN, VALID,
+    VALIDATE, Asked, Home, granted, not_taken, searched, secret,
 )
 
 HOUR_S, DAY_S = 3600, 86400
@@ -268,6 +268,9 @@ def test_what_a_refresh_brings_too_late_is_not_kept(world: Home, meanwhile: str)
         None if meanwhile == "deleted" else secret("other"))
     assert [event[0] for event in world.events()] == (
         ["platform_auth_updated"] if meanwhile == "deleted" else [])
+    # Nobody would ever use what it brought. Beside another login it is let be.
+    assert [asked.form["token"] for asked in world.web.of(TWITCH_REVOKE)] == (
+        [secret("access0"), secret("access1")] if meanwhile == "deleted" else [])
 
 
 def test_a_refusal_that_comes_too_late_ends_nothing(world: Home) -> None:

@@ -4,6 +4,7 @@ and without an app, streams, and where each secret goes."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -197,6 +198,23 @@ def test_each_secret_goes_to_one_host(category: str | None, scene: Scene, kick: 
     assert scene.standin.sent_to("kick-app-token") == [API]
 
 
+@pytest.mark.parametrize("token", [SESSION_TOKEN, None])
+def test_nothing_of_netrc_goes_anywhere(
+    token: str | None, scene: Scene, kick: Kick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password netrc-secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    scene.host.add("chess", live=True)
+    scene.logins.playback_text = token
+    kick.check(channel("chess"))
+    opened = kick.open(channel("chess"))
+    assert opened is not None
+    opened.stream.session.http.get(f"https://{PLAYBACK}/master.m3u8")
+    sent = {one.headers.get("Authorization") for one in scene.standin.requests}
+    assert sent == {None, *(["Bearer 12|session-secret"] if token else [])}
+
+
 @pytest.mark.parametrize("app", [APP, None])
 def test_profile(app: App | None, scene: Scene, kick: Kick) -> None:
     scene.logins.given_app = app
@@ -214,12 +232,12 @@ def test_opening_again_and_again_keeps_one_plugin(scene: Scene, kick: Kick) -> N
     scene.host.add("chess", live=True)
     one = channel("chess")
     kick.open(one)
-    kept = kick._kept[one.id].plugin
+    kept = kick._kept.get(one).plugin
     for _ in range(200):
         assert kick.open(one) is not None
-    assert kick._kept[one.id].plugin is kept
+    assert kick._kept.get(one).plugin is kept
     kick.forget(one.id)
-    assert kick._kept == {}
+    assert len(kick._kept) == 0
 
 
 def test_with_real_connections(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +258,6 @@ def test_with_real_connections(scene: Scene, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_plugin_gets_an_adapter_with_limits() -> None:
     """Kick's plugin mounts one without for kick.com when it is made."""
     kick = Kick(Sessions(), GivenLogins("kick"))
-    session = kick._keep(channel("chess")).session
+    session = kick._kept.get(channel("chess")).session
     assert isinstance(session.http.get_adapter("https://kick.com/api/v2/x"), BoundedAdapter)
     kick.close()

@@ -67,45 +67,6 @@ def test_a_hundred_channels_are_two_requests_and_then_one(scene: Scene, kick: Ki
     assert len(scene.ids) == 100
 
 
-def test_one_unknown_channel_spoils_no_other(scene: Scene, kick: Kick) -> None:
-    channels = [channel(f"c{n}") for n in range(40)]
-    for one in channels[:-1]:
-        scene.host.add(one.name, live=True)
-    found = kick.check_many(channels)
-    gone = found[channels[-1].id]
-    assert isinstance(gone, PlatformError) and gone.trouble is Trouble.NOT_FOUND
-    assert all(isinstance(found[one.id], Broadcast) for one in channels[:-1])
-    assert scene.asked(CHANNELS) <= 15
-
-
-def test_who_is_unknown_is_not_looked_up_each_time(scene: Scene, kick: Kick) -> None:
-    scene.host.add("chess", live=True)
-    channels = [channel("chess"), channel("nobody")]
-    kick.check_many(channels)
-    asked = scene.asked(CHANNELS)
-    found = kick.check_many(channels)
-    gone = found["ch_nobody"]
-    assert isinstance(gone, PlatformError) and gone.trouble is Trouble.NOT_FOUND
-    assert isinstance(found["ch_chess"], Broadcast)
-    assert scene.asked(CHANNELS) == asked
-
-
-def test_who_is_known_does_not_wait_for_who_is_not(scene: Scene, kick: Kick) -> None:
-    scene.host.add("chess", live=True)
-    assert kick.check(channel("chess")) is not None
-    scene.standin.fail(API, Reply(500), "/public/v1/channels")
-    found = kick.check_many([channel("chess"), channel("new")])
-    assert isinstance(found["ch_chess"], Broadcast)
-    assert isinstance(found["ch_new"], PlatformError)
-
-
-def test_looking_up_is_bounded(scene: Scene, kick: Kick) -> None:
-    """An API that takes no slug at all is not asked about each of a hundred."""
-    found = kick.check_many([channel(f"c{n}") for n in range(100)])
-    assert all(isinstance(one, PlatformError) for one in found.values())
-    assert scene.asked() == 15
-
-
 def test_a_token_is_renewed_when_it_ends_or_is_refused(scene: Scene, kick: Kick) -> None:
     scene.host.add("chess", live=True)
     scene.host.token_lasts_s = "7200"

@@ -3,18 +3,24 @@ the requests of a piece of work."""
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from requests import ConnectTimeout
+from requests import ConnectTimeout, Response
+from requests.adapters import HTTPAdapter
+from streamlink.exceptions import PluginError
 from streamlink.session.session import Streamlink
+from urllib3 import HTTPResponse
 
 from brlib.errors import PlatformError
 from brlib.platforms.bare import look
 from brlib.platforms.deadline import left_s, until_s, within
+from brlib.platforms.sessions import Bounded, Sessions
 from brlib.workers import Pool
 
 from .standin.adapter import StandInSessions
@@ -85,6 +91,27 @@ def test_when_it_is_over_nothing_is_asked_for(standin: StandIn, session: Streaml
     with within(0.0), pytest.raises(ConnectTimeout):
         session.http.adapters["https://"].send(None)  # type: ignore[arg-type]
     assert standin.requests == []
+
+
+class Own(HTTPAdapter):
+    """As a plugin mounts one, for a site that wants another handshake."""
+
+    def send(self, *_: Any, **options: Any) -> Response:
+        answer = Response()
+        answer.raw, answer.status_code = HTTPResponse(io.BytesIO(), preload_content=False), 200
+        answer.headers["Timeout"] = str(options["timeout"])
+        return answer
+
+
+def test_a_plugins_own_adapter_keeps_to_the_limits() -> None:
+    session = Sessions().new()
+    session.http.mount("https://", Own())
+    with within(3.0):
+        answer = session.http.get("https://tv.example/")
+    assert isinstance(answer.raw, Bounded) and float(answer.headers["Timeout"]) <= 3.0
+    with within(0.0), pytest.raises(PluginError, match="no time is left"):
+        session.http.get("https://tv.example/")
+    session.http.close()
 
 
 def test_a_deadline_is_the_threads_own_and_the_nearest_holds() -> None:

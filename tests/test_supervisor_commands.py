@@ -28,9 +28,12 @@ def loop(tmp_path: Path) -> Iterator[Loop]:
 def test_a_person_asks(loop: Loop) -> None:
     channel = loop.add("youtube", "one")
     loop.run()
+    seen = [loop.platforms["youtube"].fresh]
     loop.platforms["youtube"].answers["one"] = LIVE
     assert loop.supervisor.check(channel.id).broadcast_id == "b1"
     assert loop.recorder.recorded == [("one", "b1")]
+    # Nothing that was said before will do.
+    assert [*seen, loop.platforms["youtube"].fresh] == [False, True]
     loop.platforms["youtube"].answers["one"] = failure("It broke")
     with pytest.raises(PlatformError, match="It broke"):
         loop.supervisor.check(channel.id)

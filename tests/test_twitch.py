@@ -121,6 +121,15 @@ def test_a_failure_after_the_first_hundred(world: World) -> None:
         [Trouble.RATE_LIMITED] * 4
 
 
+def test_one_that_is_somebody_else_spoils_no_other(world: World) -> None:
+    """As for a channel that was renamed."""
+    world.standin.fail(GQL, Reply.json({"data": {"users": [
+        {"login": "newer", "stream": None}, {"login": "name1", "stream": None}]}}))
+    checked = world.twitch.check_many(channels(2))
+    assert isinstance(checked["ch_name0"], PlatformError)
+    assert checked["ch_name1"] == Offline()
+
+
 def test_two_channels_of_one_name(world: World) -> None:
     world.host.go_live("somebody")
     twin = Channel("ch_twin", "twitch", "somebody", "", "", "source", True, utc_now())
@@ -208,7 +217,7 @@ GQL_FAILURES: list[tuple[str, Answer, Trouble, float | None, str]] = [
     ("null users", Reply.json({"data": {"users": None}}), Trouble.ERROR, None, "not understood"),
     ("too few", Reply.json({"data": {"users": []}}), Trouble.ERROR, None, "not understood"),
     ("somebody else", Reply.json({"data": {"users": [{"login": "other", "stream": None}]}}),
-     Trouble.ERROR, None, "not understood"),
+     Trouble.ERROR, None, "in part"),
     ("no stream field", Reply.json({"data": {"users": [{"login": "somebody"}]}}),
      Trouble.ERROR, None, "in part"),
     ("stream failed", Reply.json({

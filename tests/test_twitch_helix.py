@@ -50,6 +50,15 @@ def test_helix_asks_who_exists_only_once_a_day(world: World, login: bool) -> Non
     assert isinstance(gone, PlatformError) and gone.trouble is Trouble.NOT_FOUND
 
 
+def test_a_person_who_asks_hears_of_a_new_channel(world: World) -> None:
+    world.use_app()
+    assert world.trouble("somebody").trouble is Trouble.NOT_FOUND
+    world.host.add("somebody")
+    assert world.trouble("somebody").trouble is Trouble.NOT_FOUND
+    one = channel()
+    assert world.twitch.check_many([one], fresh=True) == {one.id: Offline()}
+
+
 def test_who_exists_cannot_be_told(world: World) -> None:
     """The others have their answers; nothing is said of those that are absent."""
     world.use_app()

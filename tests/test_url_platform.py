@@ -128,9 +128,9 @@ def test_one_plugin_object_a_channel(origin: Origin, platform: UrlPlatform) -> N
     origin.faults.append(Api(200, LIVE))
     page = channel("https://kick.com/somebody")
     platform.check(page)
-    kept = platform._keep(page).plugin_page
+    kept = platform._kept.get(page).plugin_page
     platform.check(page)
-    assert platform._keep(page).plugin_page is kept is not None
+    assert platform._kept.get(page).plugin_page is kept is not None
 
 
 @pytest.mark.parametrize("path", ["/live.m3u8", "/master.m3u8", "/moved.m3u8"])
@@ -219,7 +219,7 @@ def test_the_edge_is_that_of_the_variant_that_is_recorded(
 def test_a_surprise_in_a_check_is_an_error_of_the_channel_and_backs_off(
     engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def surprise(self: UrlPlatform, channels: object) -> None:
+    def surprise(self: UrlPlatform, channels: object, fresh: bool) -> None:
         raise OverflowError("cannot convert float infinity to integer")
 
     monkeypatch.setattr(UrlPlatform, "check_many", surprise)
@@ -318,7 +318,7 @@ def test_a_page_that_cannot_be_had_is_no_page_without_an_image(
 def test_a_profile_waits_for_no_check(origin: Origin, platform: UrlPlatform) -> None:
     origin.faults.append(Page(Reply(200, meta("/a.png").encode(), "text/html")))
     page = channel(origin.base_url + "/page")
-    with platform._keep(page).lock:
+    with platform._kept.get(page).lock:
         assert platform.profile(page).profile_image_url == origin.base_url + "/a.png"
 
 

@@ -4,6 +4,7 @@ and is refused, single videos of YouTube, and what refusals of any address are t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,9 +20,10 @@ from brlib.errors import Invalid, PlatformError, Trouble
 from brlib.models import Broadcast, Channel, utc_now
 from brlib.platforms import Offline, Opened, UrlPlatform
 from brlib.platforms.youtube import YouTube
+from brlib.workers import Pool
 
 from .standin.adapter import StandInSessions
-from .standin.base import Reply, Request, StandIn
+from .standin.base import Cut, Hang, Reply, Request, StandIn
 from .standin.logins import GivenLogins
 from .standin.youtube import SITE, Video, YouTubeHost
 
@@ -152,6 +154,54 @@ def asks(error: bool) -> Callable[[Streamlink], dict[str, Any]]:
     return streams
 
 
+@pytest.mark.parametrize("reply", [Cut(), Hang(60.0)])
+def test_a_plugin_that_keeps_to_itself_that_nobody_answered(
+    reply: Cut | Hang, scene: Scene, platform: UrlPlatform
+) -> None:
+    """Many do, and an outage of ours would end a recording."""
+    def streams(session: Streamlink) -> dict[str, Any]:
+        with suppress(PluginError):
+            session.http.get(f"{PAGE_URL}?token=s3cret")
+        return {}
+
+    scene.streams = streams
+    scene.standin.fail("tv.example", reply)
+    for ask in (platform.check, platform.open):
+        with pytest.raises(PlatformError, match="^The site cannot be reached") as raised:
+            ask(channel())
+        assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("reply", [Cut(), Reply(503)])
+def test_what_a_capture_meets_meanwhile_is_not_of_the_page(
+    reply: Cut | Reply, scene: Scene, platform: UrlPlatform
+) -> None:
+    """It reads with the same session, in threads of its own."""
+    def streams(session: Streamlink) -> dict[str, Any]:
+        def fetch() -> None:
+            with suppress(PluginError):
+                session.http.get(f"https://{MEDIA}/7.ts", raise_for_status=False)
+
+        pool = Pool("capture", 1)
+        assert pool.submit("fetch", fetch) and pool.join(5.0)
+        return {}
+
+    scene.streams = streams
+    scene.standin.fail(MEDIA, reply)
+    assert platform.check(channel()) is None
+    assert len(scene.standin.asked(MEDIA)) == 1
+
+
+def test_what_streamlink_says_is_bounded(scene: Scene, platform: UrlPlatform) -> None:
+    def streams(session: Streamlink) -> dict[str, Any]:
+        raise PluginError("Unable to validate:\n  " + "x" * 9999 + " https://a.example/?k=s3cret")
+
+    scene.streams = streams
+    with pytest.raises(PlatformError) as raised:
+        platform.check(channel())
+    assert len(str(raised.value)) < 400 and "\n" not in str(raised.value)
+
+
 REFUSALS = [
     (401, {}, Trouble.BLOCKED, None, "user:password@"),
     (403, {"Retry-After": "60"}, Trouble.BLOCKED, 60.0, "HTTP 403"),
@@ -258,6 +308,14 @@ def test_a_video_that_is_over_is_asked_for_as_seldom_as_youtube(tube: Tube) -> N
     assert tube.platform.open(channel(VIDEO_URL)) is None
     tube.platform.forget("ch_page")
     assert tube.platform._offline == {}
+
+
+def test_a_person_who_asks_for_a_video_gets_an_answer_of_now(tube: Tube) -> None:
+    tube.video.state = "ended"
+    assert tube.platform.check_many([channel(VIDEO_URL)]) == {"ch_page": Offline()}
+    tube.video.state = "live"
+    heard = tube.platform.check_many([channel(VIDEO_URL)], fresh=True)
+    assert isinstance(heard["ch_page"], Broadcast)
 
 
 def test_a_refused_video_is_not_offline(tube: Tube) -> None:

@@ -1,32 +1,17 @@
-"""Pages of which platform `url` asks yt-dlp: how seldom it is asked, and the real one against a
-page that shows a live stream. Formats apart are recorded as one."""
+"""Pages of which platform `url` asks yt-dlp: how seldom it is asked, and when it has to be."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pytest
-from streamlink.stream.ffmpegmux import MuxedStream
-from streamlink.stream.hls.hls import HLSStream, MuxedHLSStream
 
-from brlib.capture import Capture
 from brlib.errors import PlatformError, Trouble
-from brlib.models import Channel, SessionEnd, utc_now
-from brlib.platforms import Offline, Sessions, UrlPlatform, YtDlp
+from brlib.models import Broadcast, Channel, utc_now
+from brlib.platforms import Offline, UrlPlatform, YtDlp
 from brlib.platforms.ytdlp import Format, Found
-from brlib.platforms.ytdlp_streams import streams_of
 
-from .conftest import children
-from .engine import FAST, Engine
-from .faults import Asked, Fault
-from .faults import Reply as Answer
-from .listener import wait_until
-from .media import stream_kinds, ts_clips, video_frames
-from .origin import Origin
-from .remux_origin import FPS, SEPARATE_AUDIO, Site, encoder
 from .standin.adapter import StandInSessions
 from .standin.base import Reply, Request, StandIn
 
@@ -105,6 +90,11 @@ def platform(scene: Scene) -> Iterator[UrlPlatform]:
 def rhythm(platform: UrlPlatform) -> object:
     """What the check loop hears."""
     return platform.check_many([CHANNEL])[CHANNEL.id]
+
+
+def pressed(platform: UrlPlatform) -> object:
+    """What a person hears who asks."""
+    return platform.check_many([CHANNEL], fresh=True)[CHANNEL.id]
 
 
 def test_while_it_is_live_its_playlist_tells(scene: Scene, platform: UrlPlatform) -> None:
@@ -233,100 +223,71 @@ def test_for_anything_else_it_is_not_run(page: Reply, scene: Scene, platform: Ur
     assert scene.runs == []
 
 
-# The real ones.
-
-
-@dataclass
-class Page(Fault):
-    body: bytes = (b'<!DOCTYPE html><html><head><meta property="og:title" content="Endgames">'
-                   b'</head><video><source src="/master.m3u8" type="application/x-mpegURL">'
-                   b'</video></html>')
-
-    def act(self, asked: Asked) -> Answer | None:
-        return Answer(200, self.body, "text/html") if asked.path.startswith("/watch") else None
-
-
-def test_a_page_is_recorded(engine: Callable[..., Engine]) -> None:
-    with Origin() as origin:
-        origin.faults.append(Page())
-        for clip in ts_clips(4):
-            origin.add(clip)
-        one = engine()
-        one.add(f"{origin.base_url}/watch/chess")
-        one.wait_segments(4)
-        origin.end()
-        recording = one.wait_complete()
-        assert video_frames(Path(recording.files[0])) == sum(clip.frames for clip in ts_clips(4))
-        assert (recording.title, recording.quality) == ("Endgames", "1080p60")
-
-
-def test_stopping_waits_for_no_run(
-    engine: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("before", [OVER, UNKNOWN, PlatformError("yt-dlp had no answer")])
+def test_a_person_who_asks_gets_an_answer_of_now(
+    before: Found | PlatformError, scene: Scene, platform: UrlPlatform
 ) -> None:
-    started = tmp_path / "started"
-    monkeypatch.setattr("brlib.platforms.ytdlp.COMMAND", (
-        sys.executable, "-c", f"import time; open({str(started)!r}, 'w'); time.sleep(600)"))
-    before = children()
-    with Origin() as origin:
-        one = engine()
-        channel = one.add(f"{origin.base_url}/page.html")
-        wait_until(started.exists)
-        assert children() - before
-        one.service.stop()
-        # Before anyone is waited for.
-        wait_until(lambda: not children() - before)
-        assert one.service.supervisor.join(20.0)
-        assert one.service.store.channels.get(channel.id).last_error is None
+    scene.found = before
+    rhythm(platform)
+    scene.found = LIVE
+    scene.clock_s += 5.0
+    assert isinstance(pressed(platform), Broadcast) and len(scene.runs) == 2
+    # What is live is looked at, as ever.
+    scene.newest += 1
+    live = pressed(platform)
+    assert isinstance(live, Broadcast) and live.edge is not None and live.edge.startswith("6:")
+    assert len(scene.runs) == 2
+    scene.ended, scene.found = True, OVER
+    assert pressed(platform) == Offline() and len(scene.runs) == 3
 
 
-def test_picture_and_sound_apart_are_recorded_as_one(tmp_path: Path) -> None:
-    session = Sessions().new()
-    capture = Capture.create("c", tmp_path / "capture", on_news=lambda: None, timeouts=FAST)
-    with Site(tmp_path) as site, encoder(tmp_path, 3, 4, SEPARATE_AUDIO, "1.m3u8"):
-        formats = (Format("audio_only", site.url("0.m3u8"), False, None, {}),
-                   Format("90p", site.url("1.m3u8"), False, None, {}))
-        streams = streams_of(session, Found("is_live", formats, ()))
-        assert {name: type(one) for name, one in streams.items()} == {
-            "audio_only": HLSStream, "90p": MuxedStream}
-        reading = capture.open(streams["90p"])
-        wait_until(lambda: reading.end is not None, 20.0)
-        assert reading.end is SessionEnd.ENDLIST
-        reading.close()
-    capture.suspend()
-    session.http.close()
-    part = tmp_path / "capture" / "0001.ts"
-    assert stream_kinds(part) == ["h264 160x90", "aac"]
-    assert video_frames(part) == 3 * FPS
-    assert capture.sums.captured_s == pytest.approx(3.0, abs=0.1)
+NEW = replace(LIVE, formats=(hls("720p", f"https://{MEDIA}/new/720p.m3u8"),), id="b2")
 
 
-@pytest.mark.parametrize(("body", "names"), [
-    (b"#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"x\",DEFAULT=YES,URI=\"a.m3u8\"\n"
-     b"#EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=1280x720,AUDIO=\"a\"\n720p.m3u8\n", ["720p"]),
-    (b"<html>", None),
-])
-def test_formats_apart_are_put_together_by_their_playlist(
-    body: bytes, names: list[str] | None, scene: Scene
+def test_what_an_encoder_left_behind_hides_no_broadcast(
+    scene: Scene, platform: UrlPlatform
 ) -> None:
-    scene.standin.fail(MEDIA, Reply(200, body), "/all.m3u8")
-    session = StandInSessions(scene.standin).new()
-    found = Found("is_live", tuple(
-        Format(name, f"https://{MEDIA}/{name}", False, f"https://{MEDIA}/all.m3u8", {})
-        for name in ("audio_only", "720p")), ())
-    if names is None:
-        with pytest.raises(PlatformError, match="playlist cannot be read"):
-            streams_of(session, found)
-    else:
-        streams = streams_of(session, found)
-        assert {name: type(one) for name, one in streams.items()} == {"720p": MuxedHLSStream}
-    session.http.close()
+    """Its playlist stands for hours as if it were live; the site goes on at another address."""
+    assert rhythm(platform) == rhythm(platform)
+    scene.found = NEW
+    for later_s, runs in ((30.0, 1), (149.0, 1), (2.0, 2)):
+        scene.clock_s += later_s
+        live = rhythm(platform)
+        assert isinstance(live, Broadcast) and live.id == ("b1" if runs == 1 else "b2")
+        assert len(scene.runs) == runs
+    # Where the site still names it, it is asked again as seldom.
+    for later_s, runs in ((178.0, 2), (3.0, 3), (178.0, 3), (3.0, 4)):
+        scene.clock_s += later_s
+        assert isinstance(rhythm(platform), Broadcast) and len(scene.runs) == runs
 
 
-def test_formats_of_one_kind_alone() -> None:
-    session = Sessions().new()
-    sound = Format("audio_only", f"https://{MEDIA}/a", False, None, {})
-    picture = Format("720p", f"https://{MEDIA}/v", False, None, {})
-    for one in (sound, picture):
-        assert {name: type(stream) for name, stream in streams_of(
-            session, Found("is_live", (one,), ())).items()} == {one.name: HLSStream}
-    session.http.close()
+def test_who_records_is_told_sooner_where_it_goes_on(scene: Scene, platform: UrlPlatform) -> None:
+    assert platform.check(CHANNEL) is not None
+    scene.clock_s += 29.0
+    opened = platform.open(CHANNEL)
+    assert opened is not None and opened.stream.url == PLAYLIST_URL
+    scene.clock_s += 2.0
+    scene.found = NEW
+    opened = platform.open(CHANNEL)
+    assert opened is not None and opened.stream.url == f"https://{MEDIA}/new/720p.m3u8"
+    assert len(scene.runs) == 2
+    scene.found = LIVE
+    scene.clock_s += 31.0
+    live = platform.check(CHANNEL)
+    assert live is not None and live.id == "b1" and len(scene.runs) == 3
+
+
+def test_a_page_that_was_known_is_not_unknown_for_an_hour(
+    scene: Scene, platform: UrlPlatform
+) -> None:
+    """It shows something else for a moment, while its broadcast goes on."""
+    assert platform.open(CHANNEL) is not None
+    scene.status, scene.found = 403, UNKNOWN
+    scene.clock_s += 31.0
+    for ask in (platform.check, platform.open):
+        with pytest.raises(PlatformError):
+            ask(CHANNEL)
+    assert len(scene.runs) == 2
+    scene.status, scene.found = 200, LIVE
+    scene.clock_s += 31.0
+    assert platform.open(CHANNEL) is not None

@@ -213,6 +213,12 @@ def test_stopping_ends_what_runs(tmp_path: Path) -> None:
     assert worker.join(20.0)
 
 
+def test_without_a_place_for_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    with pytest.raises(PlatformError, match="no place for its files in /nowhere: No such file"):
+        Script("").ytdlp.find("https://x/", None)
+
+
 def test_stopped_it_starts_nothing() -> None:
     ytdlp = Script("").ytdlp
     ytdlp.stop()
@@ -231,5 +237,9 @@ def test_what_a_killed_daemon_left_behind_goes(
         (directory / "cookies.txt").write_text("secret")
     for directory in (old, other):
         os.utime(directory, (0, 0))
-    YtDlp().stop()
+    ytdlp = Script("print('ERROR: x'); sys.exit(1)").ytdlp
     assert sorted(p.name for p in tmp_path.iterdir()) == ["battles-record-young", "somebody-else"]
+    # It grows old while the daemon runs.
+    os.utime(young, (0, 0))
+    ytdlp.find("https://x/", None)
+    assert [p.name for p in tmp_path.iterdir()] == ["somebody-else"]

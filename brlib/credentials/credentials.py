@@ -44,8 +44,8 @@ from .youtube import YouTube
 
 log = logging.getLogger(__name__)
 
-# A request with the credential before it may still be under way.
-REFUSAL_COUNTS_AFTER = timedelta(seconds=30)
+# A request with the credential before it may still be under way: yt-dlp has 90 s with cookies.
+REFUSAL_COUNTS_AFTER = timedelta(seconds=120)
 # Two questions with the deadlines in them.
 STEP_MAX_S = 300.0
 
@@ -67,11 +67,12 @@ class Credentials:
         providers: dict[str, Provider] = {"twitch": twitch, "youtube": youtube, "kick": kick}
         self._clock = clock
         self._vault = Vault(settings, store, bus, clock, providers, on_updated)
-        self._keeper = Keeper(self._vault, monotonic)
-        self._flows = Flows(self._vault, store, {"twitch": twitch, "youtube": youtube},
-                            {"kick": kick}, self._keeper.stored, monotonic)
-        self._trial = Trial(self._vault, self._keeper)
         self._revocations = Revocations(self._vault)
+        self._keeper = Keeper(self._vault, self._revocations.add, monotonic)
+        self._flows = Flows(
+            self._vault, store, {"twitch": twitch, "youtube": youtube}, {"kick": kick},
+            self._keeper.stored, self._revocations.add, monotonic)
+        self._trial = Trial(self._vault, self._keeper)
         self._monotonic = monotonic
         self._parts, self._turn = self._all_parts(), 0
         self.worker = Worker("credentials", self.step, STEP_MAX_S)

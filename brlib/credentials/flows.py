@@ -18,7 +18,7 @@ from datetime import timedelta
 from ..errors import Conflict, Invalid, PlatformError, Problem
 from ..platforms.base import App
 from ..store import Store
-from ..store.credentials import API, DEVICE, REDIRECT, LoginFlow
+from ..store.credentials import API, DEVICE, REDIRECT, Credential, LoginFlow
 from .base import (
     DeviceLogin, DeviceProvider, Grant, PlatformNotFound, RedirectLogin, RedirectProvider,
     Rejected, Wait,
@@ -36,19 +36,21 @@ WAIT_MAX_S = 60.0
 
 
 class Flows:
-    """`on_login` is told of each platform whose login is kept; `monotonic` is for the time
-    between two questions."""
+    """`on_login` is told of each platform whose login is kept, `on_orphan` is given what came
+    of a login that was ended here meanwhile; `monotonic` is for the time between two questions.
+    """
 
     def __init__(
         self, vault: Vault, store: Store, devices: Mapping[str, DeviceProvider],
         redirects: Mapping[str, RedirectProvider], on_login: Callable[[str], None],
-        monotonic: Callable[[], float],
+        on_orphan: Callable[[Credential], None], monotonic: Callable[[], float],
     ) -> None:
         self._vault = vault
         self._store = store.login_flows
         self._devices = devices
         self._redirects = redirects
         self._on_login = on_login
+        self._on_orphan = on_orphan
         self._monotonic = monotonic
         self._next_s: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -145,6 +147,7 @@ class Flows:
             raise self._over(
                 flow, "code", "is not taken, it was used or is too old: begin again") from None
         if not self._store.finish(flow.id, self._vault.granted(platform, grant, app.client_id)):
+            self._vault.abandon(platform, grant, app.client_id, self._on_orphan)
             raise Invalid([Problem("state", "is of a login that was ended here meanwhile")])
         self._introduce(platform)
 
@@ -217,6 +220,7 @@ class Flows:
             self._introduce(flow.platform)
         else:
             log.info("%s: a login was finished that someone has ended here", flow.platform)
+            self._vault.abandon(flow.platform, grant, flow.client_id, self._on_orphan)
 
     def _drop(self, flow: LoginFlow, reason: str) -> None:
         if self._store.take(flow.id, flow.platform) is not None:

@@ -38,8 +38,14 @@ class _Plan:
 
 
 class Keeper:
-    def __init__(self, vault: Vault, monotonic: Callable[[], float]) -> None:
+    """`on_orphan` is given what a refresh brought for a login that was deleted meanwhile."""
+
+    def __init__(
+        self, vault: Vault, on_orphan: Callable[[Credential], None],
+        monotonic: Callable[[], float],
+    ) -> None:
         self._vault = vault
+        self._on_orphan = on_orphan
         self._monotonic = monotonic
         self._turns = {platform: threading.Lock() for platform in PLATFORMS}
         self._plans = {platform: _Plan() for platform in PLATFORMS}
@@ -112,6 +118,8 @@ class Keeper:
                 unsaved = self._unsaved[platform] = (kept.id, *self._asked(kept))
             newer = self._vault.renewed(kept, *unsaved[1:])
             del self._unsaved[platform]
+            if newer is None:
+                self._vault.abandon(platform, *unsaved[2:], self._on_orphan)
             plan = self._plans[platform]
             plan.failures, plan.forced = 0, False
             plan.refresh_s = self._monotonic() + PAUSE_S

@@ -1,4 +1,5 @@
-"""Takes tokens back at their platforms once their login was deleted here.
+"""Takes tokens back at their platforms once their login was deleted here, also those that came
+too late to be kept.
 
 Commanded by `credentials`, whose worker calls `step`: nobody waits for it. Tried once: who
 deletes a login is rid of it here, whatever the platform says. What waits is in memory alone,

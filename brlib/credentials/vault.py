@@ -111,6 +111,15 @@ class Vault:
         self.updated(credential.platform, API)
         return newer
 
+    def abandon(
+        self, platform: str, grant: Grant, client_id: str,
+        on_orphan: Callable[[Credential], None],
+    ) -> None:
+        """A login came too late to be kept. Where another is kept it is left alone: some
+        platforms end all of a person's logins with one."""
+        if self.store.find(platform, API) is None:
+            on_orphan(self.granted(platform, grant, client_id))
+
     def confirm(self, credential: Credential, identity: Identity) -> None:
         """The platform has just taken it."""
         now = self.clock()

@@ -87,9 +87,12 @@ class Platform(Protocol):
     def check(self, channel: Channel) -> Broadcast | None:
         """Whether the channel is live; None is a healthy 'offline'. Raises PlatformError."""
 
-    def check_many(self, channels: Sequence[Channel]) -> Mapping[str, Checked]:
-        """By channel id, an answer for each. Raises PlatformError when it was the request that
-        failed and not a channel."""
+    def check_many(
+        self, channels: Sequence[Channel], fresh: bool = False
+    ) -> Mapping[str, Checked]:
+        """By channel id, an answer for each. `fresh`: a person asks, to whom what was said
+        before is no answer. Raises PlatformError when it was the request that failed and not
+        a channel."""
 
     def open(self, channel: Channel) -> Opened | None:
         """The stream to record, resolved anew; None is a healthy 'offline'.

@@ -32,6 +32,7 @@ from .answers import (
     address_at, answer_behind, ask, moment_at, object_of, refused, text_at, whole_at,
 )
 from .base import Address, Checked, Logins, Offline, Opened, Profile
+from .kept import Kept
 from .kick_api import IDS_MAX, KickApi
 from .sessions import BoundedAdapter, Sessions
 from .streams import opened
@@ -57,14 +58,15 @@ _HEADERS = {
 
 
 class _Bearer(AuthBase):
-    """The session token, for kick.com and no other host that the session speaks to."""
+    """The session token, for kick.com and no other host that the session speaks to. Without
+    one it is there all the same: else requests would look into ~/.netrc."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str | None) -> None:
         # It is a cookie's value, percent-encoded.
-        self._value = f"Bearer {unquote(token)}"
+        self._value = f"Bearer {unquote(token)}" if token else None
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        if request.url and request.url.startswith(f"{SITE_URL}/"):
+        if self._value is not None and request.url and request.url.startswith(f"{SITE_URL}/"):
             request.headers["Authorization"] = self._value
         return request
 
@@ -79,10 +81,13 @@ class _SiteAdapter(BoundedAdapter, SSLContextAdapter):
 
 
 @dataclass
-class _Kept:
+class _Playback:
     session: Streamlink
     plugin: Plugin
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def close(self) -> None:
+        self.session.http.close()
 
 
 class Kick:
@@ -99,8 +104,7 @@ class Kick:
         self._ids: MutableMapping[str, int] = {} if ids is None else ids
         self._api = KickApi(sessions, logins, self._ids, clock)
         self._site = self._new_session()
-        self._lock = threading.Lock()
-        self._kept: dict[str, _Kept] = {}
+        self._kept = Kept(self._new_playback)
 
     @property
     def batch_size(self) -> int:
@@ -122,15 +126,17 @@ class Kick:
             raise checked
         return checked if isinstance(checked, Broadcast) else None
 
-    def check_many(self, channels: Sequence[Channel]) -> Mapping[str, Checked]:
+    def check_many(
+        self, channels: Sequence[Channel], fresh: bool = False
+    ) -> Mapping[str, Checked]:
         """By channel id. Raises PlatformError for what concerns all of them."""
         if self._api.usable:
-            found = self._api.live(list(dict.fromkeys(one.name for one in channels)))
+            found = self._api.live(list(dict.fromkeys(one.name for one in channels)), fresh)
             return {one.id: _identified(found[one.name], one) for one in channels}
         return {one.id: _identified(self._on_the_site(one.name), one) for one in channels}
 
     def open(self, channel: Channel) -> Opened | None:
-        kept = self._keep(channel)
+        kept = self._kept.get(channel)
         with kept.lock:
             token = self._logins.playback("kick")
             try:
@@ -158,16 +164,11 @@ class Kick:
                        address_at(shown, "banner_image", "url"))
 
     def forget(self, channel_id: str) -> None:
-        with self._lock:
-            kept = self._kept.pop(channel_id, None)
-        if kept is not None:
-            kept.session.http.close()
+        self._kept.drop(channel_id)
 
     def close(self) -> None:
-        with self._lock:
-            kept, self._kept = list(self._kept.values()), {}
-        for session in (self._site, *(one.session for one in kept)):
-            session.http.close()
+        self._kept.close()
+        self._site.http.close()
         self._api.close()
 
     def _new_session(self) -> Streamlink:
@@ -176,17 +177,13 @@ class Kick:
             session.http.mount(_API_PREFIX, _SiteAdapter())
         return session
 
-    def _keep(self, channel: Channel) -> _Kept:
-        with self._lock:
-            kept = self._kept.get(channel.id)
-            if kept is None:
-                session = self._new_session()
-                # The plugin knows this form only: no slash behind it, no query.
-                found = self._sessions.find_plugin(session, f"{SITE_URL}/{channel.name}")
-                if found is None:
-                    raise PlatformError(f"streamlink does not know kick.com/{channel.name}")
-                kept = self._kept[channel.id] = _Kept(session, found[1])
-            return kept
+    def _new_playback(self, channel: Channel) -> _Playback:
+        session = self._new_session()
+        # The plugin knows this form only: no slash behind it, no query.
+        found = self._sessions.find_plugin(session, f"{SITE_URL}/{channel.name}")
+        if found is None:
+            raise PlatformError(f"streamlink does not know kick.com/{channel.name}")
+        return _Playback(session, found[1])
 
     def _on_the_site(self, slug: str) -> Checked:
         """Raises PlatformError for what concerns every channel."""
@@ -198,9 +195,9 @@ class Kick:
             return error
         return Offline() if data is None else _broadcast(data)
 
-    def _streams(self, kept: _Kept, slug: str, token: str | None) -> dict[str, Any] | None:
+    def _streams(self, kept: _Playback, slug: str, token: str | None) -> dict[str, Any] | None:
         """Streams by name; None when the channel is offline. Raises PlatformError."""
-        kept.session.http.auth = _Bearer(token) if token else None
+        kept.session.http.auth = _Bearer(token)
         kept.plugin.id = None
         try:
             streams = dict(kept.plugin.streams())

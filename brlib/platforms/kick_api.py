@@ -58,10 +58,12 @@ class KickApi:
         """Whether there is an app with its secret."""
         return self._app() is not None
 
-    def live(self, slugs: Sequence[str]) -> dict[str, Checked]:
+    def live(self, slugs: Sequence[str], fresh: bool = False) -> dict[str, Checked]:
         """What each of up to 100 channels is doing; its broadcasts have no ids yet. Raises
         PlatformError as a whole."""
         failure: PlatformError | None = None
+        if fresh:
+            self._names.doubt(slugs)
         try:
             self._names.look_up(slugs)
         except PlatformError as error:

@@ -19,8 +19,9 @@ from ..errors import PlatformError, Trouble
 log = logging.getLogger(__name__)
 
 SLUGS_MAX = 50
-# Requests of one check that look new slugs up: Kick has allowed an app 20 a minute.
+# Requests of a minute that look new slugs up: Kick has allowed an app 20.
 LOOK_UPS_MAX = 15
+MINUTE_S = 60.0
 # A name is asked about again after a day, one that Kick does not know after an hour.
 KNOWN_S = 86_400.0
 UNKNOWN_S = 3600.0
@@ -46,6 +47,7 @@ class KickNames:
         self._lock = threading.Lock()
         self._asked_s: dict[str, float] = {}
         self._waiting: deque[Sequence[str]] = deque()
+        self._looked_up_s: deque[float] = deque(maxlen=LOOK_UPS_MAX)
         self._rests_until_s = -math.inf
 
     def find(self, slug: str) -> int | None:
@@ -61,15 +63,22 @@ class KickNames:
             return number < 0
         return not self._due(slug, UNKNOWN_S)
 
+    def doubt(self, slugs: Sequence[str]) -> None:
+        """A person asks for these: who was unknown may have come to be."""
+        with self._lock:
+            for slug in slugs:
+                if self._ids.get(slug, -1) < 0:
+                    self._asked_s.pop(slug, None)
+
     def look_up(self, slugs: Sequence[str]) -> None:
-        """Learn the users of those that are new, as far as that goes in one check. Raises
+        """Learn the users of those that are new, as far as that goes in one minute. Raises
         PlatformError."""
         waiting = deque(_groups([
             slug for slug in slugs if slug not in self._ids and self._due(slug, UNKNOWN_S)]))
-        for _ in range(LOOK_UPS_MAX):
-            if not waiting:
-                break
-            waiting.extend(self._ask(waiting.popleft()))
+        while waiting and self._may_look_up():
+            # A part to its end before the next: what is not begun is begun anew in a minute,
+            # and unknown slugs in every part would let none ever come to its end.
+            waiting.extendleft(reversed(self._ask(waiting.popleft())))
 
     def seen(self, slug: str) -> None:
         """The user whose id it is is live under this very slug."""
@@ -110,6 +119,15 @@ class KickNames:
     def _due(self, slug: str, after_s: float) -> bool:
         with self._lock:
             return self._clock() - self._asked_s.get(slug, -math.inf) >= after_s
+
+    def _may_look_up(self) -> bool:
+        """Count one in, if there is room for it in this minute."""
+        with self._lock:
+            times, now_s = self._looked_up_s, self._clock()
+            if len(times) == LOOK_UPS_MAX and now_s - times[0] < MINUTE_S:
+                return False
+            times.append(now_s)
+            return True
 
     def _ask(self, some: Sequence[str]) -> list[Sequence[str]]:
         """Learn who these are; the parts in which to ask for the others. Raises PlatformError.

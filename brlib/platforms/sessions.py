@@ -11,10 +11,12 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from requests import ConnectTimeout, PreparedRequest, Response
+from requests.adapters import BaseAdapter
 from requests.auth import HTTPBasicAuth
 from requests.sessions import SessionRedirectMixin
 from requests.utils import get_auth_from_url
@@ -95,18 +97,43 @@ class Bounded:
         return getattr(self._raw, name)
 
 
+def _sent(send: Callable[..., Response], *args: Any, **options: Any) -> Response:
+    """A response with a raw side that ends, within the deadline of the thread. Raises
+    ConnectTimeout when that has passed."""
+    if (rest_s := left_s()) <= 0:
+        raise ConnectTimeout("no time is left for another request")
+    if rest_s < math.inf:
+        options["timeout"] = min(OPTIONS["http-timeout"], rest_s)
+    response = send(*args, **options)
+    response.raw = Bounded(response.raw)
+    return response
+
+
 class BoundedAdapter(TimelyAdapter):
-    """Gives responses a raw side that ends, behind a head that came in time; keeps to the
-    deadline of the thread. Raises ConnectTimeout when that has passed."""
+    """Gives responses that end, behind a head that came in time."""
 
     def send(self, *args: Any, **options: Any) -> Response:
-        if (rest_s := left_s()) <= 0:
-            raise ConnectTimeout("no time is left for another request")
-        if rest_s < math.inf:
-            options["timeout"] = min(OPTIONS["http-timeout"], rest_s)
-        response = super().send(*args, **options)
-        response.raw = Bounded(response.raw)
-        return response
+        return _sent(super().send, *args, **options)
+
+
+class _Around(BaseAdapter):
+    """Gives the responses of a plugin's own adapter an end."""
+
+    def __init__(self, inner: BaseAdapter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def send(self, *args: Any, **options: Any) -> Response:
+        return _sent(self._inner.send, *args, **options)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def _mount(mount: Callable[[str, BaseAdapter], None], prefix: str, adapter: BaseAdapter) -> None:
+    """Some plugins mount adapters of their own, for a site that wants another handshake."""
+    bounded = isinstance(adapter, BoundedAdapter) or not prefix.startswith("http")
+    mount(prefix, adapter if bounded else _Around(adapter))
 
 
 class Sessions:
@@ -124,6 +151,7 @@ class Sessions:
         setattr(session.http, "rebuild_auth", _not_of_netrc)
         for scheme in ("http://", "https://"):
             session.http.mount(scheme, BoundedAdapter())
+        setattr(session.http, "mount", partial(_mount, session.http.mount))
         # streamlink's own: a stream has no business with files of this machine.
         session.http.adapters.pop("file://", None)
         return session

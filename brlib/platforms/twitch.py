@@ -8,7 +8,6 @@ recorded. A rerun counts as offline: what it shows was live before.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -17,6 +16,7 @@ from ..errors import PlatformError
 from ..models import Broadcast, Channel, utc_now
 from . import twitch_api as api
 from .base import Address, Checked, Logins, Offline, Opened, Profile
+from .kept import Kept
 from .sessions import Sessions
 from .twitch_helix import PLATFORM, Helix
 from .twitch_playback import Playback, TokenRefused
@@ -33,13 +33,10 @@ class Twitch:
         self, sessions: Sessions, logins: Logins,
         clock: Callable[[], float] = time.monotonic, now: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._sessions = sessions
         self._logins = logins
-        self._now = now
         self._web = Web(sessions, now)
         self._helix = Helix(self._web, logins, clock)
-        self._lock = threading.Lock()
-        self._kept: dict[str, Playback] = {}
+        self._kept = Kept(lambda channel: Playback(sessions, channel.url, now))
 
     def address(self, name: str) -> Address:
         """The login, lower-case, of a name or a channel's address. Raises Invalid."""
@@ -52,14 +49,17 @@ class Twitch:
             raise checked
         return None if isinstance(checked, Offline) else checked
 
-    def check_many(self, channels: Sequence[Channel]) -> Mapping[str, Checked]:
+    def check_many(
+        self, channels: Sequence[Channel], fresh: bool = False
+    ) -> Mapping[str, Checked]:
         """By channel id. More than `batch_size` take more requests; the first that fails is
         the answer for all that were not asked for yet. Raises PlatformError when none is."""
         logins = list(dict.fromkeys(channel.name for channel in channels))
         answers: dict[str, Checked] = {}
         for start in range(0, len(logins), self.batch_size):
             try:
-                answers |= self._check_batch(logins[start:start + self.batch_size])
+                answers |= self._check_batch(
+                    logins[start:start + self.batch_size], fresh)
             except PlatformError as error:
                 if not answers:
                     raise
@@ -67,8 +67,8 @@ class Twitch:
                 break
         return {channel.id: answers[channel.name] for channel in channels}
 
-    def _check_batch(self, logins: Sequence[str]) -> dict[str, Checked]:
-        checked = self._helix.check(logins)
+    def _check_batch(self, logins: Sequence[str], fresh: bool) -> dict[str, Checked]:
+        checked = self._helix.check(logins, fresh)
         if checked is None:
             users = self._web.users(api.LIVE_QUERY, logins)
             checked = {login: api.gql_checked(login, user) for login, user in zip(logins, users)}
@@ -77,7 +77,7 @@ class Twitch:
     def open(self, channel: Channel) -> Opened | None:
         """By streamlink's plugin, with the stored auth-token where there is one: then without
         advertisements, and with what its account is subscribed to. Raises PlatformError."""
-        playback = self._keep(channel)
+        playback = self._kept.get(channel)
         try:
             return playback.open(channel.quality, self._logins.playback(self.name))
         except TokenRefused as refused:
@@ -94,21 +94,8 @@ class Twitch:
         return api.gql_profile(channel.name, users[0])
 
     def forget(self, channel_id: str) -> None:
-        with self._lock:
-            kept = self._kept.pop(channel_id, None)
-        if kept is not None:
-            kept.close()
+        self._kept.drop(channel_id)
 
     def close(self) -> None:
-        with self._lock:
-            kept, self._kept = list(self._kept.values()), {}
-        for one in kept:
-            one.close()
+        self._kept.close()
         self._web.close()
-
-    def _keep(self, channel: Channel) -> Playback:
-        with self._lock:
-            kept = self._kept.get(channel.id)
-            if kept is None:
-                kept = self._kept[channel.id] = Playback(self._sessions, channel.url, self._now)
-            return kept

@@ -154,8 +154,10 @@ def gql_users(body: Any, logins: Sequence[str]) -> list[GqlUser]:
     found = []
     for index, (user, login) in enumerate(zip(users, logins)):
         if user is not None and (not isinstance(user, dict) or user.get("login") != login):
-            raise _not_understood()
-        found.append(GqlUser(user, frozenset(failed.get(index, ()))))
+            # Somebody else, perhaps by another name: that says nothing of the others.
+            found.append(GqlUser(None, frozenset(("",))))
+        else:
+            found.append(GqlUser(user, frozenset(failed.get(index, ()))))
     return found
 
 

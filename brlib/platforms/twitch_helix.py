@@ -105,11 +105,12 @@ class Helix:
         # only, so each absent login is looked up once, and again now and then.
         self._known: dict[str, tuple[bool, float]] = {}
 
-    def check(self, logins: Sequence[str]) -> dict[str, Checked] | None:
+    def check(self, logins: Sequence[str], fresh: bool = False) -> dict[str, Checked] | None:
         """Up to 100 channels; None where nothing lets us ask, or Twitch does not take the
         batch (one login that it finds malformed spoils it). Raises PlatformError.
 
-        One request; a second where logins are absent that were not looked up lately.
+        One request; a second where logins are absent that were not looked up lately, or
+        `fresh` ones that are not live.
         """
         params = [("user_login", login) for login in logins]
         body = self._ask("streams", [*params, ("first", str(BATCH_SIZE))])
@@ -121,7 +122,8 @@ class Helix:
             if len(self._known) > KNOWN_MAX:
                 self._known.clear()
             self._known.update(dict.fromkeys(live, (True, now_s + EXISTS_S)))
-            due = [login for login in logins if self._known.get(login, (0, 0.0))[1] <= now_s]
+            due = [login for login in logins if self._known.get(login, (0, 0.0))[1] <= now_s
+                   or fresh and login not in live]
         failed = self._look_up(due) if due else {}
         with self._lock:
             return {login: live.get(login) or failed.get(login) or self._absent(login)

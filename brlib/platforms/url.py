@@ -29,6 +29,7 @@ from ..quality import choose
 from .bare import Bare, Html, Media, host_only, look
 from .base import Address, Checked, Offline, Opened, Platform, Profile
 from .deadline import within
+from .kept import Kept
 from .live_manifest import live_manifest
 from .liveness import live_edge
 from .page import page_image
@@ -48,7 +49,7 @@ _GENERIC = ("hls", "dash", "http")
 
 
 @dataclass
-class _Kept:
+class _Page:
     session: Streamlink
     plugin_page: PluginPage | None
     video_page: VideoPage
@@ -73,7 +74,7 @@ class UrlPlatform:
         self._videos = videos
         self._clock = clock
         self._lock = threading.Lock()
-        self._kept: dict[str, _Kept] = {}
+        self._kept = Kept(self._new_page)
         # Of YouTube's videos those that were not live, and when they were asked for.
         self._offline: dict[str, tuple[float, Offline]] = {}
 
@@ -107,42 +108,48 @@ class UrlPlatform:
         answer = self._look(channel, patient=False)
         return answer if isinstance(answer, Broadcast) else None
 
-    def check_many(self, channels: Sequence[Channel]) -> Mapping[str, Checked]:
-        return {channel.id: self._checked(channel) for channel in channels}
+    def check_many(
+        self, channels: Sequence[Channel], fresh: bool = False
+    ) -> Mapping[str, Checked]:
+        return {channel.id: self._checked(channel, fresh) for channel in channels}
 
-    def _checked(self, channel: Channel) -> Checked:
+    def _checked(self, channel: Channel, fresh: bool) -> Checked:
         try:
             videos = self._videos_for(channel)
             if videos is not None:
-                return self._check_video(videos, channel)
-            return self._look(channel, patient=True)
+                return self._check_video(videos, channel, fresh)
+            return self._look(channel, patient=not fresh, fresh=fresh)
         except PlatformError as error:
             return error
 
     def _videos_for(self, channel: Channel) -> Platform | None:
         return self._videos if is_video(channel.url) else None
 
-    def _check_video(self, videos: Platform, channel: Channel) -> Checked:
+    def _check_video(self, videos: Platform, channel: Channel, fresh: bool) -> Checked:
         """By YouTube's rhythm, which is slower than that of addresses. Raises PlatformError."""
         with self._lock:
             asked_s, offline = self._offline.get(channel.id, (0.0, None))
-        if offline is not None and self._clock() - asked_s < OFFLINE_HOLDS_S:
+        if offline is not None and not fresh and self._clock() - asked_s < OFFLINE_HOLDS_S:
             return offline
         with within(CHECK_MAX_S):
-            answer = videos.check_many([channel])[channel.id]
+            answer = videos.check_many([channel], fresh)[channel.id]
         with self._lock:
             self._offline.pop(channel.id, None)
             if isinstance(answer, Offline):
                 self._offline[channel.id] = (self._clock(), answer)
         return answer
 
-    def _look(self, channel: Channel, patient: bool) -> Broadcast | Offline:
+    def _look(
+        self, channel: Channel, patient: bool, fresh: bool = False
+    ) -> Broadcast | Offline:
         """Raises PlatformError."""
-        kept = self._keep(channel)
+        kept = self._kept.get(channel)
         with kept.lock:
             if kept.plugin_page is not None:
                 with within(CHECK_MAX_S):
                     return kept.plugin_page.check(channel.quality) or Offline()
+            if fresh:
+                kept.video_page.distrust()
             known = kept.video_page.find(channel.quality, patient)
             if known is not None:
                 return known
@@ -157,14 +164,14 @@ class UrlPlatform:
         videos = self._videos_for(channel)
         if videos is not None:
             return videos.open(channel)
-        kept = self._keep(channel)
+        kept = self._kept.get(channel)
         with kept.lock:
             if kept.plugin_page is not None:
                 with within(CHECK_MAX_S):
                     return kept.plugin_page.open(channel.quality)
             return kept.video_page.reopen(channel.quality) or self._open(kept, channel)
 
-    def _open(self, kept: _Kept, channel: Channel) -> Opened | None:
+    def _open(self, kept: _Page, channel: Channel) -> Opened | None:
         page = kept.video_page
         answer = page.find(channel.quality, patient=False)
         if answer is None:
@@ -190,33 +197,23 @@ class UrlPlatform:
             session.http.close()
 
     def forget(self, channel_id: str) -> None:
+        self._kept.drop(channel_id)
         with self._lock:
-            kept = self._kept.pop(channel_id, None)
             self._offline.pop(channel_id, None)
-        if kept is not None:
-            kept.close()
         if self._videos is not None:
             self._videos.forget(channel_id)
 
     def close(self) -> None:
         self._ytdlp.stop()
-        with self._lock:
-            kept, self._kept = list(self._kept.values()), {}
-        for one in kept:
-            one.close()
+        self._kept.close()
 
-    def _keep(self, channel: Channel) -> _Kept:
-        with self._lock:
-            kept = self._kept.get(channel.id)
-            if kept is None:
-                session = self._sessions.new()
-                name, plugin = self._sessions.find_plugin(session, channel.url) or ("hls", None)
-                page = None
-                if plugin is not None and name not in _GENERIC:
-                    page = PluginPage(session, plugin, channel.url)
-                kept = self._kept[channel.id] = _Kept(
-                    session, page, VideoPage(self._ytdlp, self._sessions.new(), self._clock))
-            return kept
+    def _new_page(self, channel: Channel) -> _Page:
+        session = self._sessions.new()
+        name, plugin = self._sessions.find_plugin(session, channel.url) or ("hls", None)
+        page = None
+        if plugin is not None and name not in _GENERIC:
+            page = PluginPage(session, plugin, channel.url)
+        return _Page(session, page, VideoPage(self._ytdlp, self._sessions.new(), self._clock))
 
 
 def _live(session: Streamlink, channel: Channel, found: Bare | None) -> Broadcast | None:

@@ -2,14 +2,15 @@
 
 Made by `url`, one for a channel. A run costs seconds and more than 54 MiB, too much for every
 check. So it is asked
-- never while the playlist that it named is live: a look at that is a check, and tells of an
-  encoder that stands still, too;
-- 30 s after its last answer at the earliest, whoever wants to know;
+- never while the playlist that it named goes on: a look at that is a check. One that stands
+  still may be what an encoder left behind, and the site be live at another address: that is
+  asked for as after "offline", or after 30 s where someone wants to record;
+- 30 s after its last answer at the earliest, unless a person wants to know;
 - 180 s after it said "offline" by the rhythm of checks, which get that answer until then. Who
   doubts a running recording never gets it twice: two answers that end one have to be two, and
   in between there is an error, which proves nothing;
 - an hour after it knew nothing of the page, which may have become something else meanwhile:
-  that is looked at.
+  that is looked at. A page that it has known is none such: it has trouble.
 """
 
 from __future__ import annotations
@@ -59,6 +60,10 @@ class VideoPage:
         # While it is live: what yt-dlp found, and the streams of that.
         self._broadcast = Broadcast()
         self._streams: dict[str, Any] = {}
+        # The newest segment at the last look, and since when it is that one.
+        self._edge: str | None = None
+        self._edge_since_s = -math.inf
+        self._understood = False
 
     def find(self, quality: str, patient: bool) -> Broadcast | Offline | None:
         """What is known without asking; None when the page has to be looked at. `patient`: an
@@ -66,7 +71,7 @@ class VideoPage:
         early to ask."""
         answer, early = self._answer, self._since_s() < APART_S
         if self._streams:
-            return self._find_playing(quality, early)
+            return self._find_playing(quality, patient, early)
         if isinstance(answer, Offline) and patient and self._since_s() < OFFLINE_HOLDS_S:
             return answer
         if answer is None or isinstance(answer, Unknown) or not early:
@@ -75,6 +80,10 @@ class VideoPage:
             raise _anew(answer)
         raise PlatformError("yt-dlp was asked just now, and is not asked again for a moment")
 
+    def distrust(self) -> None:
+        """A person wants to know now: what was said before does not count."""
+        self._answer, self._asked_s = None, -math.inf
+
     def reopen(self, quality: str) -> Opened | None:
         """What was found live before and is still there. It may have come to its end: what of
         it is missing is taken. Raises PlatformError."""
@@ -82,22 +91,27 @@ class VideoPage:
             return None
         try:
             with within(LOOK_MAX_S):
-                self._look(quality)
+                live = self._look(quality)
         except PlatformError:
             if self._since_s() < APART_S:
                 raise
+            self.forget()
+            return None
+        if live is not None and self._stands_still(APART_S):
             self.forget()
             return None
         return self.open(quality)
 
     def ask(self, url: str, quality: str) -> Broadcast | Offline:
         """What yt-dlp says now. Raises PlatformError."""
-        if isinstance(self._answer, Unknown) and self._since_s() < UNKNOWN_HOLDS_S:
+        holds_s = APART_S if self._understood else UNKNOWN_HOLDS_S
+        if isinstance(self._answer, Unknown) and self._since_s() < holds_s:
             raise _anew(self._answer)
         self._streams, self._answer = {}, None
         try:
             found = self._ytdlp.find(url, deadline_s=RUN_MAX_S)
             offline = judge(found, urlsplit(url).hostname or "The site")
+            self._understood = True
             if offline is None:
                 with within(LOOK_MAX_S):
                     return self._take(found, quality)
@@ -126,7 +140,15 @@ class VideoPage:
     def _since_s(self) -> float:
         return self._clock() - self._asked_s
 
-    def _find_playing(self, quality: str, early: bool) -> Broadcast | Offline | None:
+    def _stands_still(self, after_s: float) -> bool:
+        """Whether the looks have met the same newest segment for so long, and nobody asked where
+        else it goes on."""
+        since_s = max(self._edge_since_s, self._asked_s)
+        return self._edge is not None and self._clock() - since_s >= after_s
+
+    def _find_playing(
+        self, quality: str, patient: bool, early: bool
+    ) -> Broadcast | Offline | None:
         try:
             with within(LOOK_MAX_S):
                 live = self._look(quality)
@@ -134,9 +156,9 @@ class VideoPage:
             if early:
                 raise
             return None
-        if live is not None:
-            return live
-        return Offline() if early else None
+        if live is None:
+            return Offline() if early else None
+        return None if self._stands_still(OFFLINE_HOLDS_S if patient else APART_S) else live
 
     def _take(self, found: Found, quality: str) -> Broadcast | Offline:
         """Look at what was found: sites are slow to notice that it is over."""
@@ -167,8 +189,11 @@ class VideoPage:
         if name is None:
             raise PlatformError("The playlist lists no streams (yet)")
         live = find_live(self._media, self._streams[name])
-        return None if live is None else replace(
-            live, id=self._broadcast.id, title=self._broadcast.title)
+        if live is None:
+            return None
+        if live.edge != self._edge:
+            self._edge, self._edge_since_s = live.edge, self._clock()
+        return replace(live, id=self._broadcast.id, title=self._broadcast.title)
 
 
 def _anew(error: PlatformError) -> PlatformError:

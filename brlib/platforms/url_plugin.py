@@ -6,14 +6,15 @@ finished videos as streams; here both are told apart.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
-from requests import Response
+from requests import HTTPError, RequestException, Response
 from streamlink.plugin import Plugin
 from streamlink.session.session import Streamlink
 
-from ..errors import PlatformError
+from ..errors import PlatformError, hosts_only
 from ..models import Broadcast
 from ..quality import choose
 from .answers import answer_behind
@@ -21,6 +22,8 @@ from .bare import GONE, refusal
 from .base import Opened
 from .liveness import find_live, is_file
 from .streams import opened
+
+SAID_MAX = 300
 
 
 class PluginPage:
@@ -30,8 +33,12 @@ class PluginPage:
         self._session = session
         self._plugin = plugin
         self._url = url
-        # Answers since the plugin was last asked that were refusals: status, Retry-After.
-        self._refused: list[tuple[int, str | None]] = []
+        # Why the last request that failed did, since the plugin was asked.
+        self._failure: PlatformError | None = None
+        # Who asks. A capture may be fetching on this session in threads of its own.
+        self._asker: int | None = None
+        self._request = session.http.request
+        setattr(session.http, "request", self._send)
         session.http.hooks["response"].append(self._note)
 
     def check(self, quality: str) -> Broadcast | None:
@@ -51,8 +58,23 @@ class PluginPage:
         return opened(name, stream)
 
     def _note(self, answer: Response, *_: Any, **__: Any) -> None:
-        if answer.status_code >= 400 and answer.status_code not in GONE:
-            self._refused.append((answer.status_code, answer.headers.get("Retry-After")))
+        """requests' hook."""
+        refused = answer.status_code >= 400 and answer.status_code not in GONE
+        if refused and threading.get_ident() == self._asker:
+            self._failure = refusal(
+                answer.status_code, answer.headers.get("Retry-After"), self._url)
+
+    def _send(self, *args: Any, **options: Any) -> Any:
+        """A request of the session's: plugins keep to themselves that one had no answer."""
+        try:
+            return self._request(*args, **options)
+        except Exception as error:
+            cause = getattr(error, "err", None)
+            silent = isinstance(cause, RequestException) and not isinstance(cause, HTTPError)
+            if silent and threading.get_ident() == self._asker:
+                self._failure = PlatformError(
+                    f"The site cannot be reached ({type(cause).__name__}); it is tried again")
+            raise
 
     def _find(self, quality: str) -> tuple[str, Any]:
         """The stream that would be recorded, by its name; None when nothing is on."""
@@ -65,7 +87,7 @@ class PluginPage:
         # A plugin remembers: another address that it was led to, the last broadcast's title.
         plugin.url = self._url
         plugin.id = plugin.author = plugin.category = plugin.title = None
-        self._refused.clear()
+        self._failure, self._asker = None, threading.get_ident()
         try:
             streams = dict(plugin.streams())
         except Exception as error:
@@ -74,7 +96,12 @@ class PluginPage:
             if answer is not None and not answer.ok:
                 raise refusal(answer.status_code, answer.headers.get("Retry-After"),
                               answer.url) from error
-            raise PlatformError(f"streamlink: {error}") from error
-        if not streams and self._refused:
-            raise refusal(*self._refused[-1], self._url)
+            # Where it does not understand a page, it repeats the page.
+            said = " ".join(str(error).split())
+            raise PlatformError(f"streamlink: {hosts_only(said)[:SAID_MAX]}") from error
+        finally:
+            self._asker = None
+        failure, self._failure = self._failure, None
+        if not streams and failure is not None:
+            raise failure
         return streams

@@ -27,6 +27,7 @@ from ..quality import choose
 from . import youtube_page
 from .answers import ask, refused
 from .base import Address, Checked, Logins, Offline, Opened, Profile
+from .kept import Kept
 from .sessions import Sessions
 from .streams import opened
 from .youtube_address import channel_address, live_page, video_url
@@ -47,11 +48,15 @@ _ENDED = ("was_live", "post_live", "is_upcoming")
 
 
 @dataclass
-class _Kept:
+class _Playback:
     session: Streamlink
     plain: Streamlink  # for what yt-dlp finds: its headers are not the plugin's
     plugin: Plugin
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def close(self) -> None:
+        self.session.http.close()
+        self.plain.http.close()
 
 
 class YouTube:
@@ -68,8 +73,8 @@ class YouTube:
         self._ytdlp = ytdlp or YtDlp()
         self._api = YouTubeApi(sessions, logins, clock)
         self._pages = _new_session(sessions)
+        self._kept = Kept(self._new_playback)
         self._lock = threading.Lock()
-        self._kept: dict[str, _Kept] = {}
         self._live: dict[str, Broadcast] = {}
 
     def address(self, name: str) -> Address:
@@ -80,12 +85,14 @@ class YouTube:
         checked = self._look(channel)
         return checked if isinstance(checked, Broadcast) else None
 
-    def check_many(self, channels: Sequence[Channel]) -> Mapping[str, Checked]:
+    def check_many(
+        self, channels: Sequence[Channel], fresh: bool = False
+    ) -> Mapping[str, Checked]:
         """By channel id. Raises PlatformError for what concerns all of them."""
         found: dict[str, Checked] = {}
         for channel in channels:
             try:
-                found[channel.id] = self._look(channel)
+                found[channel.id] = self._look(channel, fresh)
             except PlatformError as error:
                 if error.trouble in SHARED:
                     raise
@@ -93,7 +100,7 @@ class YouTube:
         return found
 
     def open(self, channel: Channel) -> Opened | None:
-        kept = self._keep(channel)
+        kept = self._kept.get(channel)
         with kept.lock:
             streams = _streams(kept.plugin) or self._without_plugin(kept, channel)
         if streams is None:
@@ -107,40 +114,30 @@ class YouTube:
         return youtube_page.profile(self._page(channel.url))
 
     def forget(self, channel_id: str) -> None:
+        self._kept.drop(channel_id)
         with self._lock:
-            kept = self._kept.pop(channel_id, None)
             self._live.pop(channel_id, None)
-        if kept is not None:
-            _close(kept)
 
     def close(self) -> None:
         self._ytdlp.stop()
-        with self._lock:
-            kept, self._kept = list(self._kept.values()), {}
-        for one in kept:
-            _close(one)
+        self._kept.close()
         self._pages.http.close()
         self._api.close()
 
-    def _keep(self, channel: Channel) -> _Kept:
-        with self._lock:
-            kept = self._kept.get(channel.id)
-            if kept is None:
-                session = _new_session(self._sessions)
-                # The plugin knows this form only: no query behind it.
-                found = self._sessions.find_plugin(session, live_page(channel.url))
-                if found is None:
-                    raise PlatformError(f"streamlink does not know {live_page(channel.url)}")
-                kept = _Kept(session, self._sessions.new(), found[1])
-                self._kept[channel.id] = kept
-            return kept
+    def _new_playback(self, channel: Channel) -> _Playback:
+        session = _new_session(self._sessions)
+        # The plugin knows this form only: no query behind it.
+        found = self._sessions.find_plugin(session, live_page(channel.url))
+        if found is None:
+            raise PlatformError(f"streamlink does not know {live_page(channel.url)}")
+        return _Playback(session, self._sessions.new(), found[1])
 
-    def _look(self, channel: Channel) -> Broadcast | Offline:
+    def _look(self, channel: Channel, fresh: bool = False) -> Broadcast | Offline:
         """Raises PlatformError."""
         with self._lock:
             known = self._live.get(channel.id)
             others = [one.id for one in self._live.values() if one.id is not None]
-        live = self._api.find_live(known, others) if known is not None else None
+        live = self._api.find_live(known, others, fresh) if known is not None else None
         # What is not live any more may have a successor: the page knows.
         checked = live or self._read_page(channel)
         with self._lock:
@@ -164,7 +161,7 @@ class YouTube:
             answer = ask(self._pages, "POST", form[0], headers=_HEADERS, data=form[1])
         return _html(answer)
 
-    def _without_plugin(self, kept: _Kept, channel: Channel) -> dict[str, Any] | None:
+    def _without_plugin(self, kept: _Playback, channel: Channel) -> dict[str, Any] | None:
         """Streams by name; None when the channel is offline. Raises PlatformError.
 
         The plugin says as little of an offline channel as of a stream it cannot open.
@@ -189,11 +186,6 @@ def _new_session(sessions: Sessions) -> Streamlink:
     session = sessions.new()
     session.http.cookies.set(*CONSENT, domain=".youtube.com", path="/")
     return session
-
-
-def _close(kept: _Kept) -> None:
-    kept.session.http.close()
-    kept.plain.http.close()
 
 
 def _html(answer: Response) -> str:

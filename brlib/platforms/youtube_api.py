@@ -58,17 +58,20 @@ class YouTubeApi:
         self._paused_until_s = 0.0
         self._paused_for = b""
 
-    def find_live(self, known: Broadcast, others: Iterable[str]) -> Broadcast | None:
+    def find_live(
+        self, known: Broadcast, others: Iterable[str], fresh: bool = False
+    ) -> Broadcast | None:
         """`known` as it is now; None when it is not live, or cannot be asked for.
 
-        `others` are ids of further broadcasts, asked for along with it.
+        `others` are ids of further broadcasts, asked for along with it. `fresh`: what was said
+        of it before will not do.
         """
         with self._lock:
             if not known.id:
                 return None
             now_s = self._clock()
             self._answers = {one: kept for one, kept in self._answers.items()
-                             if now_s - kept.at_s < FRESH_S}
+                             if now_s - kept.at_s < FRESH_S and not (fresh and one == known.id)}
             if known.id not in self._answers:
                 self._ask(list(dict.fromkeys(
                     [known.id, *(one for one in others if one not in self._answers)]))[:IDS_MAX])

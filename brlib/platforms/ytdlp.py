@@ -116,12 +116,19 @@ class YtDlp:
         if not self._turns.acquire(timeout=limit_s):
             raise PlatformError("yt-dlp is busy with other channels; it is tried again")
         try:
+            # At a restart it may have been too young to be told from another daemon's run.
+            clear_left_behind()
             with tempfile.TemporaryDirectory(prefix=PREFIX) as directory:
                 code, child = self._run(Path(directory), url, cookies, until_s)
                 if code is None:
                     raise PlatformError(
                         f"yt-dlp had no answer after {limit_s:.0f} s; it is tried again")
                 return self._outcome(Path(directory), code, child.tail)
+        except OSError as error:
+            # Whoever records would take it for trouble with the recording's disk.
+            raise PlatformError(
+                f"yt-dlp has no place for its files in {tempfile.gettempdir()}: "
+                f"{error.strerror}") from error
         finally:
             self._turns.release()
 
