@@ -33,9 +33,10 @@ class Engine:
         self.service = Service(
             configuration or Configuration.fixed(replace(settings, **options)), timeouts,
             notifier)
-        self.service.start()
         self.events: list[Event] = []
+        # Before the start: what goes on with a recording may be done with it at once.
         self._subscription = self.service.bus.subscribe()
+        self.service.start()
         self._closed = False
 
     def add(self, url: str, **options: Any) -> Channel:
