@@ -201,10 +201,16 @@ class Gap:
     segments: int
     cause: GapCause
 
+    @property
+    def offered(self) -> bool:
+        """Whether there was something to miss: not while the broadcast itself was away."""
+        return self.cause is not GapCause.OFFLINE or self.segments > 0
+
 
 @dataclass(frozen=True)
 class Sums:
-    """What a capture holds so far, exact at every commit."""
+    """What a capture holds so far, exact at every commit. `gap_s` is what was offered and is
+    missing."""
 
     segments: int = 0
     captured_bytes: int = 0

@@ -80,8 +80,9 @@ class Tally:
                 segments=before.segments + gap.segments)
         else:
             self.gaps.append(gap)
+        offered_s = gap.duration_s if gap.offered else 0.0
         self.sums = replace(
-            self.sums, gaps=len(self.gaps), gap_s=self.sums.gap_s + gap.duration_s)
+            self.sums, gaps=len(self.gaps), gap_s=self.sums.gap_s + offered_s)
 
     @property
     def mean_s(self) -> float:

@@ -20,7 +20,7 @@ from brlib.clocks import STEADY_AFTER_S, WallClock, boot_s
 from brlib.config import Settings
 from brlib.continuity import Meaning
 from brlib.errors import Unauthorized, Unavailable
-from brlib.models import Broadcast, Channel, Role, utc_now
+from brlib.models import Broadcast, Channel, GapCause, Role, utc_now
 from brlib.passwords import Passwords
 from brlib.recorder.doubt import Doubt
 from brlib.recorder.reception import Reception
@@ -227,6 +227,29 @@ def test_what_is_missing_is_counted(
         [segment(num) for num in range(next_num, next_num + 3)], False, lambda _: None)
     assert (judgement.meaning, judgement.start) == (Meaning.CONTINUE, next_num)
     assert judgement.missed == missed
+
+
+@pytest.mark.parametrize("sees, cause", [
+    pytest.param(lambda m, s: [(m.run(5), s.reloaded(2.0)) for _ in range(6)], GapCause.OFFLINE,
+                 id="the playlist stood still under our eyes"),
+    pytest.param(lambda m, s: (m.run(30), s.reloaded(2.0)), GapCause.EXPIRED, id="unseen"),
+    pytest.param(lambda m, s: (m.sleep(30), s.reloaded(2.0)), GapCause.EXPIRED, id="asleep"),
+    pytest.param(lambda m, s: [(m.run(5), s.reload_failed(OSError())) for _ in range(6)],
+                 GapCause.NETWORK, id="out of reach"),
+])
+def test_why_a_source_that_begins_anew_was_away(
+    machine: Machine, sees: Callable[[Machine, Session], object], cause: GapCause
+) -> None:
+    session = watching(machine, 10)
+    began = segment(11)
+    began.date = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
+    session.queued(began)
+    sees(machine, session)
+    anew = segment(0)
+    anew.date = began.date + timedelta(seconds=30)
+    session.judge([anew], False, lambda _: None)
+    assert session._pending_miss is not None
+    assert (session._pending_miss.cause, session._pending_miss.segments) == (cause, 0)
 
 
 @pytest.mark.parametrize("happens, idle_s", [

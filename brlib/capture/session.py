@@ -70,6 +70,8 @@ class Session:
         self.target_duration_s = 0.0
         self.judged = False
         self.reload_begun_s = self._reloaded_s = clock()
+        # By the clock that counts sleep: when a playlist came last, and how long after another.
+        self._seen_s, self._blind_s = boot(), 0.0
         self._name = name
         self._on_end = on_end
         self._clock = clock
@@ -126,17 +128,15 @@ class Session:
         fresh_s = self._clock() - self._reloaded_s
         return bool(self._tickets) and fresh_s < max(RELOAD_FRESH_S, 3 * self.target_duration_s)
 
-    def write_off(self) -> None:
+    def write_off(self, cause: GapCause | None = None) -> None:
         """Closed and over: what was still on its way is missing. Raises OSError; called again
         it goes on from there."""
         while self._tickets:
             ticket = self._tickets[0]
-            self._commit_miss(ticket, Event())
-            ticket.missed = None
-            missed = Missed(1, ticket.source.duration_s, self._cause or GapCause.SOURCE)
-            self._committer.miss(
-                missed, ticket.source.num + 1, ticket.source.epoch, Event())
-            self._tickets.popleft()
+            # The last one may have been committed by a write that failed behind it.
+            if self._committer.digest(ticket.source.num, ticket.source.epoch) is None:
+                self._give_up(ticket, cause or self._cause or GapCause.SOURCE, Event())
+            self._done(ticket)
 
     # What follows is called by streamlink's threads, through `segments`.
 
@@ -186,7 +186,10 @@ class Session:
 
     def _note_miss(self, judgement: Judgement) -> None:
         if judgement.missed or judgement.missed_s > 0:
-            cause = self._cause or GapCause.EXPIRED
+            # Seen all along, and without a number that went by: nobody was sending.
+            away = judgement.meaning is Meaning.RENUMBERED and not judgement.missed and (
+                self._blind_s < max(RELOAD_FRESH_S, 3 * self.target_duration_s))
+            cause = self._cause or (GapCause.OFFLINE if away else GapCause.EXPIRED)
             self._pending_miss = Missed(judgement.missed, judgement.missed_s, cause)
 
     def queued(self, segment: Any) -> int:
@@ -221,51 +224,76 @@ class Session:
             self._sizes[id(segment)] = size_bytes
 
     def commit(self, segment: Any, body: bytes, init: bytes | None) -> None:
-        ticket = self._next_ticket(segment)
+        ticket = self._turn_of(segment)
         if self._deduplicate and self._committer.has(body):
             log.info("%s: segment %d is here already under another number", self._name,
                      segment.num)
             # Behind the newest one that we have everything is new, even if it looks alike.
             self._deduplicate = not self._committer.ends_with(body)
+            self._done(ticket)
             return
         self._deduplicate = False
-        try:
-            self._commit_miss(ticket, self.closed)
-            self._committer.commit(ticket.source, body, init, self.closed)
-            if ticket.source.epoch == self._epoch:
-                self._committed = ticket.source.num
-        except OSError as error:
-            self.error, self._disk_failed = error, True
-            self.close()
+
+        def take() -> bool:
+            return self._commit_miss(ticket, self.closed) and self._committer.commit(
+                ticket.source, body, init, self.closed)
+
+        if self._taken(ticket, take) and ticket.source.epoch == self._epoch:
+            self._committed = ticket.source.num
 
     def lost(self, segment: Any, cause: GapCause, why: str) -> None:
-        ticket = self._next_ticket(segment)
+        ticket = self._turn_of(segment)
         log.warning("%s: segment %d is lost: %s", self._name, segment.num, why)
+        self._taken(ticket, lambda: self._give_up(ticket, cause, self.closed))
+
+    def _taken(self, ticket: Ticket, take: Callable[[], bool]) -> bool:
+        """Whether the capture has it now. What it does not take keeps its ticket: the next
+        session asks for it anew, or it is written off."""
         try:
-            self._commit_miss(ticket, self.closed)
-            missed = Missed(1, ticket.source.duration_s, cause)
-            self._committer.miss(
-                missed, ticket.source.num + 1, ticket.source.epoch, self.closed)
+            taken = take()
         except OSError as error:
             self.error, self._disk_failed = error, True
             self.close()
+            return False
+        if taken:
+            self._done(ticket)
+        return taken
 
-    def _commit_miss(self, ticket: Ticket, closed: Event) -> None:
+    def _give_up(self, ticket: Ticket, cause: GapCause, closed: Event) -> bool:
+        source = ticket.source
+        missed = Missed(1, source.duration_s, cause)
+        return self._commit_miss(ticket, closed) and self._committer.miss(
+            missed, source.num + 1, source.epoch, closed)
+
+    def _commit_miss(self, ticket: Ticket, closed: Event) -> bool:
         if ticket.missed is not None:
-            self._committer.miss(
-                ticket.missed, ticket.source.num, ticket.source.epoch, closed)
+            if not self._committer.miss(
+                    ticket.missed, ticket.source.num, ticket.source.epoch, closed):
+                return False
+            ticket.missed = None
+        return True
 
-    def _next_ticket(self, segment: Any) -> Ticket:
+    def _turn_of(self, segment: Any) -> Ticket:
+        """The ticket of the next segment to be written, which no longer counts as waiting."""
         with self._room:
-            ticket = self._tickets.popleft()
+            ticket = self._tickets[0]
             self._waiting_bytes -= self._sizes.pop(id(segment), 0)
             self._room.notify_all()
         if ticket.segment is not segment:
             raise AssertionError(f"segment {segment.num} out of order")
         return ticket
 
+    def _done(self, ticket: Ticket) -> None:
+        with self._room:
+            # It may have been written off meanwhile.
+            if self._tickets and self._tickets[0] is ticket:
+                self._tickets.popleft()
+            self._room.notify_all()
+
     def reloaded(self, target_duration_s: float) -> None:
         self.target_duration_s = target_duration_s
+        seen_s, self._seen_s = self._seen_s, self._boot()
+        self._blind_s = self._seen_s - seen_s
         self.reload_begun_s = self._reloaded_s = self._clock()
         self._refusals = 0
 
