@@ -104,8 +104,8 @@ class Ledger:
             fd = _open_append(directory / INDEX, 0o600)
             _write_all(fd, playlist.header(target_duration_s).encode())
             os.fsync(fd)
-            disk.sync(directory)
-            disk.sync(directory.parent)
+            disk.sync_names(directory)
+            disk.sync_names(directory.parent)
         except OSError:
             # Nothing was captured: the next try begins with nothing, too.
             if fd >= 0:
@@ -119,9 +119,16 @@ class Ledger:
         """An existing capture, cut back to its last whole entry.
 
         Raises CaptureDamaged, with nothing changed, when something is wrong above the last
-        sync: that is no crash's doing, and what follows it is not ours to cut.
+        sync: that is no crash's doing, and what follows it is not ours to cut. Raises OSError
+        where the disk does not let us see.
         """
-        tally, index_end, unsynced = _trusted(directory)
+        try:
+            tally, index_end, unsynced = _trusted(directory)
+        except CaptureDamaged as error:
+            cause = error.__cause__
+            if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+                raise cause from error
+            raise
         os.truncate(directory / INDEX, index_end)
         for path in sorted(directory.glob("[0-9]*.*")):
             if path.name not in tally.by_part:
@@ -165,7 +172,7 @@ class Ledger:
         try:
             _write_all(fd, init)
             os.fdatasync(fd)
-            disk.sync(self.directory)
+            disk.sync_names(self.directory)
             if self._media_fd is not None:
                 # The next `sync()` vouches for the old part, too, and cannot reach it then.
                 self._flush(self._media_fd)

@@ -7,16 +7,19 @@ no secret and, of a stream by address, nothing of that but the host.
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 import secrets
-from collections.abc import Iterable
+import stat
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .disk import sync_names
+from .disk import is_there, name_new, sync_names
 from .errors import hosts_only
 from .models import EndReason, Gap, GapCause, Recording, RecordingStatus, Sums, iso
 
@@ -25,19 +28,26 @@ VERSION = 1
 SUFFIX = ".json"
 # A day of nothing but gaps stays far below it.
 SIZE_MAX_BYTES = 16 * 1024 ** 2
+# What no title or name comes near, and a whole number that SQLite takes.
+TEXT_MAX = 10_000
+WHOLE_MAX = 2 ** 62
+# What is there and is none of ours: a link, another user's own, a socket.
+_NONE_OF_OURS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENXIO)
 
 
 @dataclass(frozen=True)
 class Sidecar:
     """A complete recording with the paths of its files, their sizes, and what is missing.
 
-    `recording.output_directory` is None: the root is whoever finds it to say.
+    `recording.output_directory` is None: the root is whoever finds it to say. `daemon`: the
+    mark of the one that made it; None where it does not tell.
     """
 
     recording: Recording
     gaps: tuple[Gap, ...]
     sizes_bytes: tuple[int, ...]
     channel_url: str | None = None
+    daemon: str | None = None
 
 
 # Its shape.
@@ -49,6 +59,7 @@ def text(sidecar: Sidecar) -> str:
     return json.dumps({
         "format": FORMAT,
         "version": VERSION,
+        "daemon": sidecar.daemon,
         "id": subject.id,
         "channel": {
             "id": subject.channel_id, "name": subject.channel_name,
@@ -92,14 +103,15 @@ def _gap_text(gap: Gap) -> dict[str, Any]:
 def parse(content: str, directory: Path) -> Sidecar | None:
     """What a file in `directory` says; None when it is none of ours, or not whole.
 
-    Files are in `directory` itself, whatever it says.
+    Files are in `directory` itself, whatever it says. Anybody may have written it: what the
+    store or a list of recordings could not take is not let in.
     """
     try:
         said = json.loads(content)
-        if said["format"] != FORMAT or said["version"] != VERSION:
+        if said["format"] != FORMAT or said["version"] != VERSION or said.get("listed") is False:
             return None
         return _sidecar(said, directory)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
 
 
@@ -107,7 +119,7 @@ def _sidecar(said: dict[str, Any], directory: Path) -> Sidecar:
     gaps = tuple(_gap(entry) for entry in _list(said["gaps"]))
     files = _list(said["files"])
     names = [_plain_name(entry["name"]) for entry in files]
-    sizes_bytes = tuple(int(entry["size"]) for entry in files)
+    sizes_bytes = tuple(_whole(entry["size"]) for entry in files)
     recording = Recording(
         id=_string(said["id"]),
         channel_id=_string(said["channel"]["id"]),
@@ -122,26 +134,39 @@ def _sidecar(said: dict[str, Any], directory: Path) -> Sidecar:
         ended_at=_moment(said["ended_at"]) if said["ended_at"] else None,
         end_reason=EndReason(said["end_reason"]) if said["end_reason"] else None,
         sums=Sums(
-            segments=int(said["segments"]), captured_bytes=int(said["bytes"]),
-            captured_s=float(said["duration"]), gaps=len(gaps),
-            gap_s=float(said["missing"]), parts=int(said["parts"])),
+            segments=_whole(said["segments"]), captured_bytes=_whole(said["bytes"]),
+            captured_s=_seconds(said["duration"]), gaps=len(gaps),
+            gap_s=_seconds(said["missing"]), parts=_whole(said["parts"])),
         files=tuple(str(directory / name) for name in names),
         file_size_bytes=sum(sizes_bytes),
         filename_template=_string_or_none(said["filename_template"]),
     )
-    return Sidecar(recording, gaps, sizes_bytes, _string_or_none(said["channel"]["url"]))
+    return Sidecar(recording, gaps, sizes_bytes, _string_or_none(said["channel"]["url"]),
+                   _string_or_none(said.get("daemon")))
 
 
 def _gap(said: dict[str, Any]) -> Gap:
-    return Gap(_moment(said["started_at"]), float(said["offset"]), float(said["duration"]),
-               int(said["segments"]), GapCause(said["cause"]))
+    return Gap(_moment(said["started_at"]), _seconds(said["offset"]), _seconds(said["duration"]),
+               _whole(said["segments"]), GapCause(said["cause"]))
 
 
 def _moment(said: str) -> datetime:
     moment = datetime.fromisoformat(said)
     if moment.tzinfo is None:
         raise ValueError("a time without its zone")
-    return moment
+    return moment.astimezone(UTC)
+
+
+def _whole(said: Any) -> int:
+    if type(said) is not int or not 0 <= said <= WHOLE_MAX:
+        raise ValueError("no count")
+    return said
+
+
+def _seconds(said: Any) -> float:
+    if type(said) not in (int, float) or not math.isfinite(said) or not 0 <= said <= WHOLE_MAX:
+        raise ValueError("no length of time")
+    return float(said)
 
 
 def _list(said: Any) -> list[Any]:
@@ -151,8 +176,9 @@ def _list(said: Any) -> list[Any]:
 
 
 def _string(said: Any) -> str:
-    if not isinstance(said, str):
+    if not isinstance(said, str) or len(said) > TEXT_MAX:
         raise ValueError("no text")
+    said.encode()  # half a character is none, for the store
     return said
 
 
@@ -182,10 +208,17 @@ def candidates(files: Iterable[str]) -> list[Path]:
 def read(path: Path) -> Sidecar | None:
     """None when there is none of ours, or not whole. Raises OSError."""
     try:
-        with open(path, "rb") as file:
-            content = file.read(SIZE_MAX_BYTES + 1)
-    except (FileNotFoundError, IsADirectoryError):
+        # A FIFO of that name keeps nobody waiting.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in _NONE_OF_OURS:
+            return None
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
         return None
+    with open(fd, "rb") as file:
+        content = file.read(SIZE_MAX_BYTES + 1)
     if len(content) > SIZE_MAX_BYTES:
         return None
     return parse(content.decode("utf-8", "replace"), path.parent)
@@ -203,36 +236,51 @@ def write(sidecar: Sidecar) -> Path:
     Never over anything else: only over one of the same recording, or one that speaks of
     files which are this recording's now. Raises OSError.
     """
-    path = _place(sidecar)
-    temporary = path.with_name(f".{sidecar.recording.id}.{secrets.token_hex(4)}{SUFFIX}.part")
+    path, new = _place(sidecar)
+    _put(path, text(sidecar), sidecar.recording.id, name_new if new else os.replace)
+    return path
+
+
+def disown(files: Iterable[str], recording_id: str) -> None:
+    """The recording is no longer listed and its files stay: nobody is to list it again, and
+    then delete them for their age. Raises OSError."""
+    for path in find_own(files, recording_id):
+        said = json.loads(path.read_text("utf-8"))
+        _put(path, json.dumps({**said, "listed": False}, ensure_ascii=False, indent=1) + "\n",
+             recording_id, os.replace)
+
+
+def _put(path: Path, content: str, recording_id: str, name: Callable[[Path, Path], None]) -> None:
+    temporary = path.with_name(f".{recording_id}.{secrets.token_hex(4)}{SUFFIX}.part")
     try:
         with open(temporary, "x", encoding="utf-8") as file:
-            file.write(text(sidecar))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        name(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
     sync_names(path.parent)
-    return path
 
 
-def _place(sidecar: Sidecar) -> Path:
+def _place(sidecar: Sidecar) -> tuple[Path, bool]:
+    """The path, and whether nothing is there yet."""
     subject = sidecar.recording
     for path in candidates(subject.files):
-        if not path.exists():
-            return path
+        if not is_there(path):
+            return path, True
         there = read(path)
         if there is not None and (there.recording.id == subject.id
                                   or set(there.recording.files) & set(subject.files)):
-            return path
+            return path, False
     raise FileExistsError(f"the names for it beside {subject.file_path} are taken")
 
 
-def of(recording: Recording, gaps: Iterable[Gap], channel_url: str | None) -> Sidecar:
+def of(recording: Recording, gaps: Iterable[Gap], channel_url: str | None,
+       daemon: str | None = None) -> Sidecar:
     """Of a recording whose files have their names. Raises OSError."""
     sizes_bytes = tuple(Path(name).stat().st_size for name in recording.files)
     return Sidecar(replace(
         recording, status=RecordingStatus.COMPLETE, error=None, output_directory=None,
-        file_size_bytes=sum(sizes_bytes)), tuple(gaps), sizes_bytes, channel_url)
+        file_size_bytes=sum(sizes_bytes)), tuple(gaps), sizes_bytes, channel_url, daemon)

@@ -146,7 +146,19 @@ class Storage:
             return freed_bytes
 
         recording = self._store.recordings.get(recording_id)
-        return self._ask(recording, with_file, work)
+        freed_bytes = self._ask(recording, with_file, work)
+        if not with_file:
+            self._disown(recording)
+        return freed_bytes
+
+    def _disown(self, recording: Recording) -> None:
+        """Its files are to stay, also when the store is lost and listed again from them."""
+        root = recording.output_directory or self._settings().output_directory
+        try:
+            self.disks.ask(root, lambda: sidecar.disown(recording.files, recording.id))
+        except (OSError, Unavailable) as error:
+            log.warning("%s: the .json beside its file cannot be changed: %s",
+                        recording.id, error)
 
     def delete(self, recording: Recording, with_file: bool) -> int:
         """Remove a recording's files, if asked, and its capture, not its row; the bytes that

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 from .pulse import Pulse
 
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 BACKOFF_MAX_S = 60.0
 KEPT_LINES = 40
+# What is kept of a line; and a program that ends none must not take all memory.
+KEPT_CHARS = 2000
+LINE_MAX_BYTES = 64 * 1024 ** 2
 # How long a process's own children may keep its output open once it is gone.
 ORPHANS_MAX_S = 1.0
 OFFER_S = 1.0
@@ -148,6 +151,8 @@ class Pool:
                 future.exception(max(0.0, end - time.monotonic()))
             except TimeoutError:
                 return False
+            except CancelledError:
+                log.debug("%s: a task had not begun", self._executor._thread_name_prefix)
         return True
 
 
@@ -289,9 +294,9 @@ class Child:
     def _drain(self) -> None:
         said = self._process.stderr or self._process.stdout
         assert said is not None
-        for raw in iter(said.readline, b""):
+        for raw in iter(lambda: said.readline(LINE_MAX_BYTES), b""):
             line = raw.decode("utf-8", "replace").rstrip()
-            self.tail.append(line)
+            self.tail.append(line[:KEPT_CHARS])
             if self._on_line is not None:
                 self._on_line(line)
         if self._left.is_set():

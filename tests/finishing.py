@@ -35,8 +35,9 @@ class Captured:
 class Waits:
     """Who wants a turn at being finished, and then keeps it."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: str = "") -> None:
         self.stop, self.busy, self.asked = threading.Event(), True, threading.Event()
+        self.place = place
 
     def moved(self) -> None:
         self.asked.set()

@@ -41,12 +41,13 @@ class FakeSession:
     cause: GapCause | None = None
     busy: bool = False
     written_off: bool = False
+    written_off_for: GapCause | None = None
 
     def close(self) -> None:
         self.closed = True
 
-    def write_off(self) -> None:
-        self.written_off = True
+    def write_off(self, cause: GapCause | None = None) -> None:
+        self.written_off, self.written_off_for = True, cause
 
 
 class FakeCapture:
@@ -351,9 +352,9 @@ def test_a_store_that_fails_does_not_end_it(
         for _ in range(20):
             assert running.active._step_safely() > 0
             running.clock.now_s += 1.0
+        running.session.end = SessionEnd.ENDLIST
+        running.steps(1)
         assert running.active._left() is False
-    running.session.end = SessionEnd.ENDLIST
-    running.steps(1)
     running.active.run()
     assert running.active.recording.status is RecordingStatus.PROCESSING
 

@@ -101,7 +101,7 @@ def killed_at(step: int, work: Callable[[], Any]) -> bool:
             return one
 
         try:
-            for name in ("replace", "unlink", "fsync"):
+            for name in ("link", "replace", "unlink", "fsync"):
                 setattr(os, name, counted(getattr(os, name)))
             setattr(Recordings, "change", counted(Recordings.change))
             work()
@@ -220,7 +220,7 @@ def test_what_belongs_to_another_by_now_is_left_alone(home: Home) -> None:
     assert home.left() == {"a.mp4": "new 0", "a.json": "", "b.mp4": "old b.mp4"}
 
 
-@pytest.mark.parametrize("fails", ["replace", "fsync"])
+@pytest.mark.parametrize("fails", ["link", "fsync"])
 def test_a_disk_that_fails_leaves_a_row_that_is_true(
     fails: str, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,15 +266,15 @@ def test_a_directory_that_does_not_answer_holds_up_nobody_elsewhere(
 ) -> None:
     """The stand-in for a dead share: a rename into it does not return."""
     places, answers, hangs = Places(), threading.Event(), threading.Event()
-    really = os.replace
+    really = os.link
 
-    def replace_at_last(source: Any, target: Any) -> None:
+    def link_at_last(source: Any, target: Any) -> None:
         if "dead" in str(target):
             hangs.set()
             assert answers.wait(20)
         really(source, target)
 
-    monkeypatch.setattr(os, "replace", replace_at_last)
+    monkeypatch.setattr(os, "link", link_at_last)
     dead = replace(home, directory=home.directory / "dead")
     dead.directory.mkdir()
     with dead.store() as held_up, home.store() as store:

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -266,19 +267,25 @@ def test_a_json_that_cannot_be_written_fails_nothing_and_shows(
 
 def test_who_is_held_up_takes_no_turn() -> None:
     turns = Turns(lambda: 1)
-    dead, other = Waits(), Waits()
+    dead, same, other = Waits("dead"), Waits("dead"), Waits("other")
     got = threading.Event()
 
-    def wait() -> None:
-        with turns.turn(other):
+    def wait(one: Waits) -> None:
+        with suppress(Suspended), turns.turn(one):
             got.set()
 
     with turns.turn(dead):
-        thread = threading.Thread(target=wait)
+        thread = threading.Thread(target=wait, args=(other,))
         thread.start()
         assert other.asked.wait(10) and not got.is_set()
         dead.busy = False
         assert got.wait(10)
+        thread.join(10)
+        got.clear()
+        thread = threading.Thread(target=wait, args=(same,))
+        thread.start()
+        assert same.asked.wait(10) and not got.is_set(), "it would be held up, too"
+        same.stop.set()
         thread.join(10)
         dead.busy = True
         third = Waits()
@@ -294,14 +301,14 @@ def test_health_hears_of_one_that_is_held_up(
 ) -> None:
     """The stand-in for a dead share: a rename into it does not return."""
     monkeypatch.setattr(assembly.assembly, "HELD_UP_S", 0.2)
-    answers, really = threading.Event(), os.replace
+    answers, really = threading.Event(), os.link
 
-    def replace_at_last(source: Any, target: Any) -> None:
+    def link_at_last(source: Any, target: Any) -> None:
         if str(target).endswith(".mp4"):
             assert answers.wait(30)
         really(source, target)
 
-    monkeypatch.setattr(os, "replace", replace_at_last)
+    monkeypatch.setattr(os, "link", link_at_last)
     one = again()
     try:
         assert one.service.assembly.problems() == []

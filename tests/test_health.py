@@ -57,6 +57,17 @@ def test_who_does_not_move(
     assert health.find_still(workers, recordings, EventBus()) == still
 
 
+@pytest.mark.parametrize("name, fatal", [("supervisor", True), ("config", False)])
+def test_a_check_loop_that_only_fails_records_nothing(name: str, fatal: bool) -> None:
+    room = SimpleNamespace(problems=lambda: ([], False))
+    tools = SimpleNamespace(problem=lambda: None)
+    found = health.problems(
+        room, tools, [worker(name, error="disk I/O error")], [])  # type: ignore[arg-type]
+    assert found == ([f"the {name} thread fails: disk I/O error"], fatal)
+    assert health.problems(
+        room, tools, [worker(name)], []) == ([], False)  # type: ignore[arg-type]
+
+
 def test_a_bus_that_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "BUS_MAX_S", 0.01)
     bus = EventBus()

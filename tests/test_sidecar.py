@@ -56,7 +56,7 @@ def test_a_moved_folder_is_no_matter(tmp_path: Path) -> None:
 def test_what_a_person_reads(tmp_path: Path) -> None:
     said = json.loads(sidecar.write(one(tmp_path, "x.mp4")).read_text("utf-8"))
     assert said == {
-        "format": "battles-record", "version": 1, "id": "rec_abc",
+        "format": "battles-record", "version": 1, "daemon": None, "id": "rec_abc",
         "channel": {"id": "ch_1", "name": "Ünïcode", "platform": "twitch",
                     "url": "https://www.twitch.tv/unicode"},
         "title": "A / B", "category": "Chess", "quality": "1080p60", "broadcast_id": "4711",

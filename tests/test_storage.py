@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from brlib import sidecar
 from brlib.config import Settings
 from brlib.disks import Disks
 from brlib.errors import Conflict, RecordingNotFound
@@ -146,6 +147,15 @@ def test_the_file_can_be_left(home: Home) -> None:
     home.add("a", size=10, captured=20)
     assert home.storage.remove("a", False) == 20
     assert home.left() == [] and home.file("a").stat().st_size == 10
+
+
+def test_a_file_that_was_left_is_not_listed_again(home: Home) -> None:
+    """After a damaged store it would be, and then deleted for its age."""
+    one = home.add("a", size=10)
+    path = sidecar.write(sidecar.of(one, (), None))
+    assert sidecar.read(path) is not None
+    home.storage.remove("a", False)
+    assert path.exists() and sidecar.read(path) is None
 
 
 def test_other_files_keep_their_directory(home: Home) -> None:

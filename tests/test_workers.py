@@ -307,3 +307,21 @@ def test_a_failing_step_is_not_stuck() -> None:
     assert not worker.pulse.stuck
     worker.stop()
     assert worker.join(WAIT_S)
+
+
+def test_what_was_handed_over_right_before_the_end_does_not_disturb_it() -> None:
+    """No thread has taken it yet: it is let go."""
+    for _ in range(20):
+        pool = Pool("p", 2)
+        assert pool.submit("a", lambda: None) and pool.submit("b", lambda: None)
+        assert pool.join(WAIT_S)
+
+
+def test_of_a_line_without_an_end_a_little_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brlib.workers.LINE_MAX_BYTES", 3000)
+    heard: list[int] = []
+    child = Child("endless", [sys.executable, "-c", "print('x' * 7000, end='')"],
+                  on_line=lambda line: heard.append(len(line)))
+    assert child.wait(WAIT_S) == 0
+    assert heard == [3000, 3000, 1000]
+    assert [len(line) for line in child.tail] == [2000, 2000, 1000]

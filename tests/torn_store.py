@@ -61,8 +61,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as kill -9 leaves it: all of it in the log, next to nothing in the file."""
     directory = tmp_path_factory.mktemp("killed")
-    with closing(open_store(directory / NAME)) as store:
+    with closing(open_store(directory / NAME)) as store, pytest.MonkeyPatch.context() as patch:
         store.database._writer.execute("PRAGMA wal_autocheckpoint = 0")
+        # It ended before the revoked key was out of the log.
+        patch.setattr(store.database, "scrub", lambda: None)
         fill(store)
         shutil.copytree(directory, directory / "copy")
     return directory / "copy" / NAME

@@ -9,6 +9,7 @@ come before captures that have an end: of a recording that has both the file is 
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +20,9 @@ from ..models import ACTIVE, EndReason, Recording, RecordingStatus, utc_now
 from ..store import Rebuilt, Store
 from ..store.recordings import Filter
 from ..workers import Worker
+from .base import SENSELESS
 from .captures import Empty, Orphan, Riddle, judge
-from .finished import Finished, search
+from .relisting import Relisting
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +56,9 @@ class Adoption:
         # Nobody is, before the start.
         self._busy: Callable[[str], bool] = lambda recording_id: False
         self._riddles: dict[str, str] = {}
-        # Recordings that have neither a capture nor, as far as is known, a file.
-        self._lost: set[str] = set()
-        self._search: Iterator[Finished | None] | None = None
-        self._unread: set[Path] = set()
+        self._relisting = Relisting(settings, store, self._known)
+        # Adopted, and not taken up yet.
+        self._untaken: list[str] = []
         self._summary: str | None = None
         # Whether something is still to be looked through.
         self._waits = False
@@ -70,16 +71,14 @@ class Adoption:
         the data directory alone. Raises OSError, sqlite3.Error."""
         for orphan in self._orphans():
             if orphan.found.recording.active:
-                self._add(orphan)
+                self._try_add(orphan)
+        lost = set[str]()
         for recording in self._store.recordings.find_with_status(
                 (*ACTIVE, RecordingStatus.PROCESSING)):
             if self._is_lost(recording):
                 self._give_up(recording)
-        if self._rebuilt is not None:
-            self._search = search(self._in_use() | self._former(), self._unread)
-        elif self._lost:
-            lost = (self._store.recordings.get(one).output_directory for one in self._lost)
-            self._search = search((Path(name) for name in lost if name), self._unread)
+                lost.add(recording.id)
+        self._relisting.begin(lost, everything=self._rebuilt is not None)
 
     def _is_lost(self, recording: Recording) -> bool:
         """Those with files are the assembly's to prove, cancelled ones are to be dropped."""
@@ -88,7 +87,7 @@ class Adoption:
             recording.end_reason is EndReason.CANCELLED
             or recording.status is RecordingStatus.PROCESSING and recording.files
             or _holds_something(captures / recording.id)
-            or (captures / (recording.id + DONE)).exists())
+            or _is_directory(captures / (recording.id + DONE)))
 
     def _give_up(self, recording: Recording) -> None:
         log.error("%s (%s) was %s, and its capture is gone", recording.id,
@@ -99,16 +98,6 @@ class Adoption:
                 ended_at=utc_now())
         self._store.recordings.change(
             recording.id, status=RecordingStatus.FAILED, error=LOST)
-        self._lost.add(recording.id)
-
-    def _in_use(self) -> set[Path]:
-        """Where finished files go now."""
-        own = {channel.output_directory for channel in self._store.channels.find_all()}
-        return {self._settings().output_directory, *(Path(name) for name in own if name)}
-
-    def _former(self) -> set[Path]:
-        """Where they have gone, as far as is still known."""
-        return {Path(name) for name in self._store.recordings.find_output_directories()}
 
     # Afterwards, in a thread of its own.
 
@@ -124,18 +113,9 @@ class Adoption:
         return self.worker.join(deadline_s)
 
     def step(self) -> float:
-        """One directory of the search, as long as there is one; else a look."""
-        if self._search is None and self._unread:
-            again, self._unread = self._unread, set()
-            self._search = search(again, self._unread)
-        if self._search is not None:
-            for found in self._search:
-                if found is None:
-                    return 0.0
-                self._list_again(found)
-            self._search = None
-            # A directory of former times may be gone for good; one in use is waited for.
-            self._unread &= self._in_use()
+        """One directory or recording of the search, as long as there is one; else a look."""
+        if self._relisting.step():
+            return 0.0
         self.look()
         if self._rebuilt is not None:
             self._sum_up(self._rebuilt)
@@ -144,23 +124,31 @@ class Adoption:
     def look(self) -> None:
         """Adopt what has no row and nobody at work. Any number of times, while all else runs.
         Raises OSError, sqlite3.Error."""
-        for orphan in self._orphans():
-            recording = self._add(orphan)
-            try:
-                if recording.active:
-                    self._hands.go_on(recording)
-                else:
-                    self._hands.finish(recording)
-            except RecorderError as error:
-                log.error("%s was adopted and cannot be taken up before the next start: %s",
-                          recording.id, error)
+        self._untaken += [one.id for orphan in self._orphans()
+                          if (one := self._try_add(orphan)) is not None]
+        self._untaken = [one for one in self._untaken if not self._taken_up(one)]
+
+    def _taken_up(self, recording_id: str) -> bool:
+        """False: it is to be tried again at the next look."""
+        try:
+            recording = self._store.recordings.get(recording_id)
+            if recording.active and not self._busy(recording_id):
+                self._hands.go_on(recording)
+            elif recording.status is RecordingStatus.PROCESSING:
+                self._hands.finish(recording)
+        except RecordingNotFound:
+            log.info("%s was adopted and is deleted by now", recording_id)
+        except (RecorderError, OSError, sqlite3.Error) as error:
+            log.error("%s was adopted and cannot be taken up yet: %s", recording_id, error)
+            return False
+        return True
 
     def _orphans(self) -> Iterator[Orphan]:
         riddles: dict[str, str] = {}
         for directory in self._unknown():
             verdict = _judged(directory)
             # Whoever deletes a recording removes its capture first and its row last.
-            if not directory.is_dir() or self._known(directory.name):
+            if not _is_directory(directory) or self._known(directory.name):
                 continue
             match verdict:
                 case Orphan():
@@ -175,8 +163,8 @@ class Adoption:
 
     def _unknown(self) -> Iterator[Path]:
         for directory in sorted(self._settings().captures_directory.iterdir()):
-            if (not directory.name.endswith(DONE) and not directory.is_symlink()
-                    and directory.is_dir() and not self._known(directory.name)):
+            if (not directory.name.endswith(DONE) and _is_directory(directory)
+                    and not self._known(directory.name)):
                 yield directory
 
     def _known(self, recording_id: str) -> bool:
@@ -198,6 +186,14 @@ class Adoption:
             log.warning("%s holds no media and cannot be removed: %s", empty.directory, error)
         else:
             log.info("%s held no media and is removed", empty.directory)
+
+    def _try_add(self, orphan: Orphan) -> Recording | None:
+        """One of which the store can take nothing must not hide the others."""
+        try:
+            return self._add(orphan)
+        except SENSELESS as error:
+            log.error("%s cannot be adopted: %s", orphan.found.recording.id, error)
+            return None
 
     def _add(self, orphan: Orphan) -> Recording:
         recording = replace(orphan.found.recording, channel_id=self._channel_of(orphan))
@@ -224,33 +220,6 @@ class Adoption:
         log.warning("%s (%s) is watched again", channel.display_name, channel.id)
         return channel.id
 
-    def _list_again(self, found: Finished) -> None:
-        """A finished recording that has no row, or one that was given up, or whose gaps could
-        not be read."""
-        recording = found.recording
-        if recording.id in self._lost:
-            self._lost.discard(recording.id)
-            self._store.recordings.change(recording.id, status=RecordingStatus.PROCESSING)
-            self._store.recordings.change(
-                recording.id, status=RecordingStatus.COMPLETE, error=None, sums=recording.sums,
-                files=recording.files, file_size_bytes=recording.file_size_bytes,
-                ended_at=recording.ended_at, end_reason=recording.end_reason)
-        elif self._rebuilt is None:
-            return
-        elif not self._known(recording.id):
-            self._store.recordings.add(recording)
-            self._store.recordings.note_capture(
-                recording.id, (self._settings().captures_directory / recording.id).is_dir())
-        elif not self._lacks_gaps(recording.id):
-            return
-        self._store.recordings.set_gaps(recording.id, found.gaps)
-        log.info("%s is listed again: %s", recording.id, recording.file_path)
-
-    def _lacks_gaps(self, recording_id: str) -> bool:
-        row = self._store.recordings.get(recording_id)
-        return row.status is RecordingStatus.COMPLETE and row.sums.gaps > 0 and not (
-            self._store.recordings.find_gaps(recording_id))
-
     # What is to be said.
 
     def problems(self) -> list[str]:
@@ -270,13 +239,13 @@ class Adoption:
         """Raises OSError, sqlite3.Error."""
         if self._summary is not None and not self._waits:
             return
-        self._waits = bool(self._unread)
+        self._waits = bool(self._relisting.unread)
         if not self._waits:
             rebuilt.done()
         channels = len(self._store.channels.find_all())
         recordings = self._store.recordings.count(Filter())
         later = "".join(f"; {path} cannot be read now and is looked through later"
-                        for path in sorted(self._unread))
+                        for path in sorted(self._relisting.unread))
         summary = (f"{rebuilt} and rebuilt: {channels} channels, {recordings} recordings{later}; "
                    f"what was set aside is in {rebuilt.aside}")
         if summary != self._summary:
@@ -292,6 +261,19 @@ def _judged(directory: Path) -> Orphan | Empty | Riddle | None:
         return Riddle(f"{directory} cannot be looked into: {error}")
 
 
+def _is_directory(path: Path) -> bool:
+    """One that cannot even be asked is there: `_judged` says what is wrong with it."""
+    try:
+        return path.is_dir() and not path.is_symlink()
+    except OSError as error:
+        log.debug("%s cannot be looked at: %s", path, error)
+        return True
+
+
 def _holds_something(directory: Path) -> bool:
     """What cannot be understood of it the assembly says."""
-    return directory.is_dir() and any(directory.iterdir())
+    try:
+        return directory.is_dir() and any(directory.iterdir())
+    except OSError as error:
+        log.error("%s cannot be looked into: %s", directory, error)
+        return True

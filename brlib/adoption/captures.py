@@ -73,7 +73,7 @@ def judge(directory: Path) -> Orphan | Empty | Riddle | None:
             directory, "its media files are gone")
     try:
         return _judge_media(directory, files)
-    except (CaptureDamaged, ValueError, KeyError) as error:
+    except (CaptureDamaged, ValueError, KeyError, OverflowError) as error:
         return _damaged(directory, str(error))
 
 
@@ -112,6 +112,6 @@ def _segments(directory: Path) -> int:
         return 0
     try:
         return ledger.read(directory).sums.segments
-    except (CaptureDamaged, ValueError, KeyError) as error:
+    except (CaptureDamaged, ValueError, KeyError, OverflowError) as error:
         log.debug("%s: %s", directory, error)
         return 0

@@ -29,10 +29,12 @@ class Finished:
     gaps: list[Gap]
 
 
-def search(roots: Iterable[Path], unread: set[Path]) -> Iterator[Finished | None]:
-    """Each finished recording below these directories; None after each directory, for a
-    chance to stop. What cannot be read is told of and left out; `unread` gets those of the
-    roots that cannot."""
+def search(
+    roots: Iterable[Path], unread: set[Path], daemon: str | None = None
+) -> Iterator[Finished | None]:
+    """Each finished recording below these directories that is not another daemon's; None after
+    each directory and each other `.json`, for a chance to stop. What cannot be read is told of
+    and left out; `unread` gets those of the roots that cannot."""
     seen, told = 0, TELL_EVERY
     for root in _outermost(roots):
         log.info("Looking for finished recordings in %s", root)
@@ -58,9 +60,7 @@ def search(roots: Iterable[Path], unread: set[Path]) -> Iterator[Finished | None
             if depth < DEPTH_MAX:
                 waiting += [(folder, depth + 1) for folder in folders]
             for path in texts:
-                found = read(path, root)
-                if found is not None:
-                    yield found
+                yield read(path, root, daemon)
             yield None
 
 
@@ -84,12 +84,16 @@ def _listed(directory: Path) -> tuple[list[Path], list[Path], int]:
     return folders, sorted(texts), count
 
 
-def read(path: Path, root: Path) -> Finished | None:
+def read(path: Path, root: Path, daemon: str | None = None) -> Finished | None:
     """The recording that a `.json` below `root` speaks of, with those of its files that are
-    there; None when it is none of ours or none of them is."""
+    there; None when it is none of ours or none of them is. One that does not tell whose it is
+    is taken for ours."""
     try:
         said = sidecar.read(path)
         if said is None or not _legal(said.recording):
+            return None
+        if said.daemon is not None and daemon is not None and said.daemon != daemon:
+            log.debug("%s is of another daemon", path)
             return None
         sizes = {name: Path(name).stat().st_size for name in said.recording.files
                  if Path(name).is_file() and not Path(name).is_symlink()}

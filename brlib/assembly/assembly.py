@@ -8,7 +8,6 @@ service (finish what an earlier process left). Moves recordings from `processing
 from __future__ import annotations
 
 import logging
-import shutil
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -16,20 +15,20 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from .. import ledger
 from ..config import RECORDINGS_MAX, Settings
-from ..disk import sync_names
-from ..errors import CaptureDamaged, Conflict, RecorderError, RecordingNotFound
+from ..errors import CaptureDamaged, Conflict, RecorderError, RecordingNotFound, Unavailable
 from ..events import EventBus, about_recording
+from ..mark import kept_mark
 from ..models import EndReason, Recording, RecordingStatus
 from ..store import Store
 from ..workers import Pool
 from . import sentences
 from .again import Remux
 from .base import Finished, Plan, Suspended
+from .captures import Captures
 from .feed import Feed
 from .job import HELD_UP_S, Job
-from .place import Places, find_originals
+from .place import Places, files_left, find_originals
 from .turns import Turns
 
 log = logging.getLogger(__name__)
@@ -37,8 +36,6 @@ log = logging.getLogger(__name__)
 # Once the capture is closed; together some minutes, for what passes by itself.
 TRIES = 5
 RETRY_S = (2.0, 15.0, 60.0, 240.0)
-# A capture whose file is proven, on its way out.
-DONE = ".done"
 
 
 class Assembly:
@@ -50,52 +47,76 @@ class Assembly:
         self._jobs: dict[str, Job] = {}
         self._turns = Turns(lambda: self._settings().max_concurrent_processing)
         self._places = Places()
+        self._captures = Captures(settings)
+        self._daemon: str | None = None
         # Live feeds never wait for one another: those of recordings, those just ending.
         self._pool = Pool("feed", 4 * RECORDINGS_MAX + 1000)
 
-    def directory(self, recording_id: str) -> Path:
-        return self._settings().captures_directory / recording_id
-
     def start(self) -> None:
         """Finish what an earlier process left in `processing`, or half removed."""
-        for path in self._settings().captures_directory.glob("*" + DONE):
+        self._daemon = kept_mark(self._settings().data_directory)
+        for recording_id, done in self._captures.find_done():
             try:
-                self._clear_done(path)
+                self._clear_done(recording_id, done)
             except OSError as error:
-                log.warning("%s cannot be cleared away: %s", path, error)
+                log.warning("%s cannot be cleared away: %s", done, error)
         for recording in self._store.recordings.find_with_status([RecordingStatus.PROCESSING]):
             if recording.end_reason is not EndReason.CANCELLED:
-                self.finish(self._as_held(recording))
+                try:
+                    self.finish(self._as_held(recording))
+                except (RecorderError, OSError) as error:
+                    # One recording's trouble must not keep the daemon from starting.
+                    log.error("%s cannot be finished before the next start: %s",
+                              recording.id, error)
 
-    def _clear_done(self, path: Path) -> None:
+    def _clear_done(self, recording_id: str, done: Path) -> None:
         """A capture whose file had its name; the file may be made anew unless the row says
         that it is there. Raises OSError."""
-        recording_id = path.name.removesuffix(DONE)
         try:
-            recording = self._store.recordings.get(recording_id)
+            over = self._store.recordings.get(recording_id).status is RecordingStatus.COMPLETE
         except RecordingNotFound:
-            recording = None
-        capture = self.directory(recording_id)
-        if recording is None or recording.status is RecordingStatus.COMPLETE or capture.exists():
-            shutil.rmtree(path)
-        else:
-            path.rename(capture)
+            over = True
+        if not over and self._captures.put_back(recording_id, done):
             self._store.recordings.note_capture(recording_id, True)
+        else:
+            self._captures.remove(done)
 
     def begin(self, recording: Recording) -> None:
-        """A recording began or goes on: feed it from its first segment, if that is wanted."""
-        if self._settings().processing_timing == "live":
-            self._run(Job(recording, self._store, self._bus, closed=False, live=True))
+        """A recording began or goes on: feed it from its first segment, if that is wanted.
+
+        One that goes on may be over by now: nobody would end its feed."""
+        if self._settings().processing_timing != "live":
+            return
+        with self._lock:
+            if recording.id in self._jobs or self._is_over(recording.id):
+                return
+            job = self._new_job(recording, closed=False, live=True)
+        self._run(job)
+
+    def _is_over(self, recording_id: str) -> bool:
+        try:
+            return not self._store.recordings.get(recording_id).active
+        except (RecordingNotFound, Unavailable, sqlite3.Error) as error:
+            log.warning("%s: its row cannot be read yet: %s", recording_id, error)
+            return False
+
+    def _new_job(self, recording: Recording, *, closed: bool, live: bool) -> Job:
+        """Under the lock: nobody else makes one for it."""
+        job = Job(recording, self._store, self._bus, closed=closed, live=live,
+                  daemon=self._daemon)
+        self._jobs[recording.id] = job
+        return job
 
     def finish(self, recording: Recording) -> None:
         """The recording is `processing`: its capture is closed."""
         with self._lock:
             job = self._jobs.get(recording.id)
+            new = self._new_job(recording, closed=True, live=False) if job is None else None
         self._bus.publish("processing_started", about_recording(recording))
         if job is not None:
             job.close(recording)
-        else:
-            self._run(Job(recording, self._store, self._bus, closed=True, live=False))
+        elif new is not None:
+            self._run(new)
 
     def reprocess(self, recording: Recording) -> Recording:
         """Build the files again, from the capture or, where that is gone, from the files.
@@ -104,7 +125,7 @@ class Assembly:
         """
         if recording.status not in (RecordingStatus.COMPLETE, RecordingStatus.FAILED):
             raise Conflict(f"The recording is {recording.status}")
-        if not self._has_capture(recording) and not self._has_files(recording):
+        if not self._captures.has(recording) and not self._has_files(recording):
             raise Conflict("Its capture and its file are gone: there is nothing to build from")
         changed = self._as_held(self._store.recordings.change(
             recording.id, status=RecordingStatus.PROCESSING, error=None))
@@ -114,21 +135,16 @@ class Assembly:
     def _as_held(self, recording: Recording) -> Recording:
         """What the disk lost of a capture although it was closed (a power cut, a disk that
         failed at the end) is not waited for: the recording is what is left of it."""
-        if not self._has_capture(recording):
-            return recording
         try:
-            tally = ledger.settle(self.directory(recording.id))
+            tally = self._captures.settle(recording)
         except (CaptureDamaged, OSError) as error:
             log.warning("%s: its capture is fed as it is: %s", recording.id, error)
             return recording
-        if tally.sums == recording.sums:
+        if tally is None or tally.sums == recording.sums:
             return recording
         log.warning("%s: its capture holds %d segments, not %d", recording.id,
                     tally.sums.segments, recording.sums.segments)
         return self._store.recordings.change(recording.id, sums=tally.sums)
-
-    def _has_capture(self, recording: Recording) -> bool:
-        return (self.directory(recording.id) / ledger.INDEX).exists()
 
     def _has_files(self, recording: Recording) -> bool:
         return find_originals(recording.files) is not None
@@ -168,27 +184,26 @@ class Assembly:
         return self._pool.join(deadline_s)
 
     def _run(self, job: Job) -> None:
-        with self._lock:
-            self._jobs[job.recording.id] = job
-
         def task() -> None:
             try:
                 self._work(job)
             finally:
-                with self._lock:
-                    if self._jobs.get(job.recording.id) is job:
-                        del self._jobs[job.recording.id]
-                job.over.set()
+                self._forget(job)
 
         if not self._pool.submit(f"feed-{job.recording.id}", task):
+            self._forget(job)
             raise RecorderError("No thread is left to finish recordings")
+
+    def _forget(self, job: Job) -> None:
+        with self._lock:
+            if self._jobs.get(job.recording.id) is job:
+                del self._jobs[job.recording.id]
+        job.over.set()
 
     def _work(self, job: Job) -> None:
         try:
             try:
-                # A live feed waits for nobody.
-                with nullcontext() if job.live else self._turns.turn(job):
-                    finished = job.until_finished(lambda: self._attempt(job), TRIES, RETRY_S)
+                finished = job.until_finished(lambda: self._attempt(job), TRIES, RETRY_S)
             except Suspended:
                 return
             except Exception as error:
@@ -201,7 +216,14 @@ class Assembly:
             log.info("%s: what became of it is told at the next start", job.recording.id)
 
     def _attempt(self, job: Job) -> Finished:
-        """Raises RecorderError, sqlite3.Error, Suspended."""
+        """A live feed waits for nobody; of others each try waits for its turn, so that many that
+        failed on one disk do not begin all at once when it is back.
+
+        Raises RecorderError, sqlite3.Error, Suspended."""
+        with nullcontext() if job.live else self._turns.turn(job):
+            return self._try(job)
+
+    def _try(self, job: Job) -> Finished:
         plan = Plan.of(job.recording, self._settings())
         try:
             job.moved()
@@ -211,17 +233,9 @@ class Assembly:
             raise sentences.of_disk(error, plan.directory) from error
 
     def _way(self, job: Job, plan: Plan) -> Feed | Remux:
-        if not self._has_capture(job.recording) and self._has_files(job.recording):
+        if not self._captures.is_source(job.recording):
             return Remux(job, plan, self._places)
-        return Feed(job, plan, self.directory(job.recording.id), self._places)
-
-    def _files_left(self, recording: Recording) -> tuple[str, ...]:
-        """The files that are there; all of them where nobody can tell, because their root is
-        away: a share comes back."""
-        root = Path(recording.output_directory or self._settings().output_directory)
-        if not root.is_dir():
-            return recording.files
-        return tuple(name for name in recording.files if Path(name).exists())
+        return Feed(job, plan, self._captures.directory(job.recording.id), self._places)
 
     def remove_leftovers(self, recording: Recording) -> None:
         """Temporary files that no process finished. Raises OSError."""
@@ -250,7 +264,7 @@ class Assembly:
     def _complete(self, job: Job, finished: Finished) -> None:
         """Raises Suspended."""
         job.tell_progress()
-        done = self._set_aside(job)
+        done = self._captures.set_aside(job.recording)
         if done is not None:
             job.kept_trying(
                 lambda: self._store.recordings.note_capture(job.recording.id, False))
@@ -268,24 +282,7 @@ class Assembly:
             "completeness": round(recording.sums.completeness, 6),
         })
         if done is not None:
-            try:
-                shutil.rmtree(done)
-            except OSError as error:
-                log.warning("%s is removed at the next start: %s", done, error)
-
-    def _set_aside(self, job: Job) -> Path | None:
-        """Take the capture out of its place, if it is not to be kept: at once and whole, as
-        one that is removed file by file is none any more."""
-        if self._settings().capture_after != "delete" or not self._has_capture(job.recording):
-            return None
-        capture = self.directory(job.recording.id)
-        done = capture.with_name(capture.name + DONE)
-        try:
-            capture.rename(done)
-            sync_names(capture.parent)
-        except OSError as error:
-            log.warning("%s: its capture cannot be removed: %s", job.recording.id, error)
-        return done if done.exists() else None
+            self._captures.remove(done)
 
     def _failed(self, job: Job, error: Exception) -> None:
         """Raises Suspended."""
@@ -297,7 +294,8 @@ class Assembly:
             if job.stop.is_set():
                 return
         current = job.kept_trying(lambda: self._store.recordings.get(job.recording.id))
-        files = self._files_left(current)
+        files = files_left(current.files, Path(
+            current.output_directory or self._settings().output_directory))
         changes = {} if files else {"file_size_bytes": 0}
         recording = job.kept_trying(lambda: self._end(
             job, status=RecordingStatus.FAILED, error=message, files=files, **changes))

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from .. import sidecar
-from ..errors import CaptureDamaged, ChannelNotFound, RecorderError
+from ..errors import CaptureDamaged, ChannelNotFound, RecorderError, Unavailable
 from ..events import EventBus, about_recording
 from ..models import Gap, Recording
 from ..sidecar import Sidecar
@@ -32,8 +32,10 @@ T = TypeVar("T")
 
 class Job:
     def __init__(
-        self, recording: Recording, store: Store, bus: EventBus, *, closed: bool, live: bool
+        self, recording: Recording, store: Store, bus: EventBus, *, closed: bool, live: bool,
+        daemon: str | None = None,
     ) -> None:
+        """`daemon`: the mark for the `.json` beside its file."""
         self.recording = recording
         self.live = live
         # Set once the capture is closed: from then on tries are counted.
@@ -43,6 +45,7 @@ class Job:
         self.over = threading.Event()
         self._store = store
         self._bus = bus
+        self._daemon = daemon
         # Of its capture, in the file that is being made.
         self.fed_bytes = 0
         self._told_s = 0.0
@@ -105,10 +108,15 @@ class Job:
         while True:
             try:
                 return tell()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, Unavailable) as error:
                 log.error("%s: what became of it cannot be stored yet: %s",
                           self.recording.id, error)
             self._rest(STORE_RETRY_S)
+
+    @property
+    def place(self) -> str | None:
+        """Where its files go."""
+        return self.recording.output_directory
 
     @property
     def silent_s(self) -> float:
@@ -155,7 +163,7 @@ class Job:
         except ChannelNotFound:
             url = None
         gaps = self._store.recordings.find_gaps(recording.id)
-        return sidecar.of(replace(recording, files=files), gaps, url)
+        return sidecar.of(replace(recording, files=files), gaps, url, self._daemon)
 
 
 def _hopeless(error: Exception) -> bool:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import naming, sidecar
-from ..disk import sync_names
+from ..disk import is_there, name_new, sync_names
 from .base import AssemblyFailed, Finished, Plan, Suspended, Task
 
 log = logging.getLogger(__name__)
@@ -47,13 +47,15 @@ class Places:
         with self._alone(parents | {Path(name).parent for name in task.owned()}, task.stop):
             ours = task.owned()
             targets = _targets([wanted for _, wanted in made], plan, ours)
-            _rename([path for path, _ in made], targets, ours, task)
+            _rename(made, targets, plan, ours, task)
             for directory in _up_to(plan.directory, parents):
                 sync_names(directory)
             names = tuple(str(target) for target in targets)
             former = sidecar.find_own(ours, task.recording.id)
             trouble = _describe(names, former, task)
-            _remove([Path(name) for name in ours if name not in names])
+            # Of those that it had, what is still its own.
+            _remove([Path(name) for name in task.owned() if name in ours and name not in names],
+                    targets)
         return Finished(tuple(targets), size_bytes, trouble)
 
     @contextmanager
@@ -92,7 +94,7 @@ def _target(wanted: Path, plan: Plan, ours: tuple[str, ...], taken: list[Path]) 
                              "look for a link that leads out of it", hopeless=True)
     target, number = wanted, 1
     while target in taken or (
-        target.exists() and str(target) not in ours and plan.when_exists != "overwrite"
+        is_there(target) and str(target) not in ours and plan.when_exists != "overwrite"
     ):
         if target not in taken and plan.when_exists == "skip":
             raise AssemblyFailed(
@@ -103,19 +105,41 @@ def _target(wanted: Path, plan: Plan, ours: tuple[str, ...], taken: list[Path]) 
     return target
 
 
-def _rename(paths: list[Path], targets: list[Path], ours: tuple[str, ...], task: Task) -> None:
+def _rename(
+    made: Sequence[tuple[Path, Path]], targets: list[Path], plan: Plan, ours: tuple[str, ...],
+    task: Task,
+) -> None:
     """A name is noted before it is given, so that a crash in between leaves no file that
     nobody knows. Only another's, which this one takes the place of, is noted afterwards: until
-    then what stands there is the other's."""
-    names = [str(target) for target in targets]
-    known = [name for name, target in zip(names, targets, strict=True)
-             if name in ours or not target.exists()]
-    if set(known) - set(ours):
-        task.naming(_together(ours, known))
-    for path, target in zip(paths, targets, strict=True):
-        os.replace(path, target)
-    if len(known) < len(names):
-        task.naming(_together(ours, names))
+    then what stands there is the other's. Another daemon may write to the same share: a name
+    that it takes meanwhile is its own, and `targets` gets the next."""
+    new = {target for target in targets if not is_there(target)}
+
+    def note() -> None:
+        known = [str(one) for one in targets if one in new or str(one) in ours]
+        if set(known) - set(ours):
+            task.naming(_together(ours, known))
+
+    note()
+    for number, (path, wanted) in enumerate(made):
+        while (target := targets[number]) in new:
+            try:
+                name_new(path, target)
+                break
+            except FileExistsError:
+                log.warning("%s: somebody else has taken %s just now", task.recording.id, target)
+                task.naming(tuple(name for name in task.owned() if name != str(target)))
+                ours = tuple(name for name in ours if name != str(target))
+                new.discard(target)
+                others = [*targets[:number], *targets[number + 1:]]
+                targets[number] = _target(wanted, plan, ours, others)
+                if not is_there(targets[number]):
+                    new.add(targets[number])
+                note()
+        else:
+            os.replace(path, target)
+    if not {str(target) for target in targets} <= set(task.owned()):
+        task.naming(_together(ours, [str(target) for target in targets]))
 
 
 def _together(ours: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
@@ -129,15 +153,17 @@ def _describe(names: tuple[str, ...], former: list[Path], task: Task) -> str | N
     except OSError as error:
         log.warning("%s: its .json cannot be written: %s", task.recording.id, error)
         return f"The .json beside its file could not be written: {error}"
-    _remove([path for path in former if path != written])
+    _remove([path for path in former if path != written], [written])
     return None
 
 
-def _remove(paths: list[Path]) -> None:
-    """Files that proven ones have replaced. What cannot go stays, and costs only room."""
+def _remove(paths: list[Path], kept: Sequence[Path]) -> None:
+    """Files that proven ones have replaced. What cannot go stays, and costs only room. Two
+    names may be one file: a link among the directories, a share that knows no case."""
     for path in paths:
         try:
-            path.unlink(missing_ok=True)
+            if path.exists() and not any(path.samefile(one) for one in kept):
+                path.unlink(missing_ok=True)
         except OSError as error:
             log.warning("%s has been replaced and cannot be removed: %s", path, error)
 
@@ -167,3 +193,15 @@ def find_originals(files: Sequence[str]) -> list[Path] | None:
     if not found:
         return None
     return [path for path in found if path is not None] if None not in found else None
+
+
+def files_left(files: tuple[str, ...], root: Path) -> tuple[str, ...]:
+    """Those that are there; all of them where nobody can tell, because their root is away or its
+    disk fails: a share comes back."""
+    try:
+        if not root.is_dir():
+            return files
+        return tuple(name for name in files if Path(name).exists())
+    except OSError as error:
+        log.warning("The files below %s cannot be looked at: %s", root, error)
+        return files

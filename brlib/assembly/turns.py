@@ -16,10 +16,13 @@ LOOK_EVERY_S = 0.5
 
 
 class Waiting(Protocol):
-    """Who wants a turn. `busy`: whether it really works, and is neither waiting for its next
-    try nor held up by a disk that does not answer."""
+    """Who wants a turn, to write to `place`. `busy`: whether it really works, and is not held
+    up by a disk that does not answer."""
 
     stop: threading.Event
+
+    @property
+    def place(self) -> str | None: ...
 
     @property
     def busy(self) -> bool: ...
@@ -29,7 +32,8 @@ class Waiting(Protocol):
 
 class Turns:
     """`limit` is asked again and again: it may change. One that is not busy takes no place,
-    so that a dead disk keeps nobody waiting whose files go elsewhere."""
+    so that a dead disk keeps nobody waiting whose files go elsewhere. Those whose files go there,
+    too, do: all of them would begin at once when it is back."""
 
     def __init__(self, limit: Callable[[], int]) -> None:
         self._limit = limit
@@ -40,7 +44,7 @@ class Turns:
     def turn(self, job: Waiting) -> Iterator[None]:
         """Raises Suspended."""
         with self._changed:
-            while sum(one.busy for one in self._working) >= self._limit():
+            while self._wait(job.place):
                 if job.stop.is_set():
                     raise Suspended
                 job.moved()
@@ -52,3 +56,8 @@ class Turns:
             with self._changed:
                 self._working.remove(job)
                 self._changed.notify()
+
+    def _wait(self, place: str | None) -> bool:
+        busy = sum(one.busy for one in self._working)
+        return busy >= self._limit() or any(
+            one.place == place and not one.busy for one in self._working)

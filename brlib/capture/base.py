@@ -52,13 +52,14 @@ class Source:
 class Committer(Protocol):
     """Where whole segments go, in order: the capture, as its session sees it.
 
-    Once `closed` is set nothing more is taken; set under way, the entry is whole.
+    Once `closed` is set nothing more is taken; set under way, the entry is whole. Both say
+    whether it was taken.
     """
 
     def commit(
-        self, source: Source, body: bytes, init: bytes | None, closed: Event) -> None: ...
+        self, source: Source, body: bytes, init: bytes | None, closed: Event) -> bool: ...
 
-    def miss(self, missed: Missed, next_num: int, epoch: int, closed: Event) -> None: ...
+    def miss(self, missed: Missed, next_num: int, epoch: int, closed: Event) -> bool: ...
 
     def has(self, body: bytes) -> bool: ...
 

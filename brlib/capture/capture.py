@@ -13,14 +13,12 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from streamlink.stream.hls.hls import HLSStream
 
-from .. import fmp4
 from ..clocks import boot_s
 from ..continuity import Listed, Position
 from ..errors import DiskHangs
@@ -33,6 +31,7 @@ from ..tally import Tally, digest_of
 from .base import Missed, Source, Timeouts
 from .remux import RemuxSession, Way, ends_at
 from .session import Session, Start
+from .timeline import Timeline, goes_on, timeline_of, unknown
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +39,6 @@ SYNC_EVERY_S = 5.0
 # RFC 8216 wants the target duration first, before we know the segments: a bound that
 # broadcasts keep (Twitch 2-6 s, YouTube 1-5 s, Apple's advice 6 s).
 TARGET_DURATION_S = 10
-# A jump of fMP4 decode times beyond what is missing that no player should sit through.
-TIMELINE_SLACK_S = 30.0
 # A write that takes so long hangs. A slow card takes seconds.
 HANGING_S = 10.0
 # How long the recording's own thread waits for one that does. Less than the daemon's stop may
@@ -49,14 +46,6 @@ HANGING_S = 10.0
 OWN_WAIT_S = 1.0
 # There is no room, and nothing else is wrong: what was half written has been cut off.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """Where the newest fMP4 segment stands: decode time by track, and its length."""
-
-    times: dict[int, int]
-    duration_s: float
 
 
 class Capture:
@@ -85,6 +74,8 @@ class Capture:
         self._timeline: Timeline | None = None
         self._missed_since_s = 0.0
         self._jumped = False
+        # Committed once, and gone when the disk was back: where the source goes on behind it.
+        self._lost: tuple[Missed, int, int] | None = None
         self._session: Session | RemuxSession | None = None
         if ledger.tally.part is not None:
             self._recall_part()
@@ -158,6 +149,7 @@ class Capture:
         with self._writing():
             try:
                 if not self._closed:
+                    self._note_lost()
                     self._ledger.append(End())
             finally:
                 self._closed = True
@@ -194,11 +186,16 @@ class Capture:
         disk may have been away, and be another by now."""
         if not self._ledger.doubtful:
             return
-        before = self._ledger.tally.sums
+        tally = self._ledger.tally
+        before = tally.sums
         self._ledger = self._ledger.again()
         self._timeline = None
         self._recall_part()
         sums = self._ledger.tally.sums
+        if sums.segments < before.segments:
+            missed = Missed(before.segments - sums.segments, before.captured_s - sums.captured_s,
+                            GapCause.DISK)
+            self._lost = missed, tally.expected, tally.epoch
         log.warning("%s: its disk is back with %d of %d segments", self._name, sums.segments,
                     before.segments)
 
@@ -264,11 +261,11 @@ class Capture:
 
     def commit(
         self, source: Source, body: bytes, init: bytes | None, closed: threading.Event
-    ) -> None:
+    ) -> bool:
         with self._writing(for_ever=True):
             if closed.is_set() or self._closed:
-                return
-            self._place(source, body, init)
+                return False
+            timeline = self._place(source, body, init)
             facts = Segment(
                 file="", offset=0, size_bytes=0, duration_s=source.duration_s, num=source.num,
                 epoch=source.epoch, digest=digest_of(body), path=source.path,
@@ -276,29 +273,46 @@ class Capture:
                 discontinuity=source.discontinuity or self._jumped,
             )
             self._ledger.append_segment(body, facts)
+            self._timeline, self._lost = timeline, None
             self._jumped, self._missed_since_s = False, 0.0
             self._committed_s = self._clock()
             if self._clock() - self._synced_s >= SYNC_EVERY_S:
                 self._sync()
             self._error = None
         self._on_news()
+        return True
 
     def miss(
         self, missed: Missed, next_num: int, epoch: int, closed: threading.Event
-    ) -> None:
+    ) -> bool:
         with self._writing(for_ever=True):
-            tally = self._ledger.tally
             if closed.is_set() or self._closed:
-                return
-            if tally.last is None:
-                # Before the first segment nothing is missing: completeness counts from it.
-                return
-            started_at = tally.end_date or tally.last.taken_at
-            gap = Gap(started_at, tally.sums.captured_s, missed.duration_s, missed.segments,
-                      missed.cause)
-            self._ledger.append(Hole(gap, next_num, epoch))
-            self._missed_since_s += missed.duration_s
-            self._jumped = True
+                return False
+            if self._lost is not None and self._lost[2] == epoch and (
+                    next_num - missed.segments > self._ledger.tally.expected):
+                # Whoever came behind them does not know of them.
+                self._note_lost()
+            self._lost = None
+            self._append_gap(missed, next_num, epoch)
+        return True
+
+    def _append_gap(self, missed: Missed, next_num: int, epoch: int) -> None:
+        tally = self._ledger.tally
+        if tally.last is None:
+            # Before the first segment nothing is missing: completeness counts from it.
+            return
+        started_at = tally.end_date or tally.last.taken_at
+        gap = Gap(started_at, tally.sums.captured_s, missed.duration_s, missed.segments,
+                  missed.cause)
+        self._ledger.append(Hole(gap, next_num, epoch))
+        self._missed_since_s += missed.duration_s
+        self._jumped = True
+
+    def _note_lost(self) -> None:
+        """What the disk has lost, and no session has asked for again."""
+        if self._lost is not None:
+            self._append_gap(*self._lost)
+            self._lost = None
 
     def has(self, body: bytes) -> bool:
         return digest_of(body) in self._ledger.tally.recent
@@ -314,60 +328,33 @@ class Capture:
                 return segment.digest
         return None
 
-    def _place(self, source: Source, body: bytes, init: bytes | None) -> None:
-        """Begin a new part where this segment does not belong into the present one."""
+    def _place(self, source: Source, body: bytes, init: bytes | None) -> Timeline | None:
+        """Begin a new part where this segment does not belong into the present one; where it
+        stands itself."""
         part = self._ledger.tally.part
         present = Shape.parse(part.shape) if part is not None else None
-        shape = shape_of(body, init) or _unknown(body, present)
-        timeline = _timeline(body, source.duration_s) if init else None
+        shape = shape_of(body, init) or unknown(body, present)
+        timeline = timeline_of(body, source.duration_s) if init else None
         fits = (
             part is not None and present is not None
             and alike(present, shape)
             and part.init_digest == (digest_of(init) if init else "")
-            and self._timeline_goes_on(timeline, init)
+            and goes_on(self._timeline, timeline, init, self._missed_since_s)
         )
         if not fits:
             self._ledger.begin_part(str(shape), shape.extension, init or b"")
             self._jumped = self._jumped or part is not None
             log.info("%s: part %d begins: %s", self._name, self._ledger.tally.sums.parts, shape)
-        self._timeline = timeline
-
-    def _timeline_goes_on(self, new: Timeline | None, init: bytes | None) -> bool:
-        """Whether fMP4 decode times run on. FFmpeg's mov demuxer, unlike the one for TS, does
-        not mend a timeline that jumps; a part of its own keeps it straight."""
-        old = self._timeline
-        if old is None or new is None or init is None:
-            return True
-        scales = {track.track_id: track.timescale for track in fmp4.tracks(init)}
-        allowed_s = old.duration_s + self._missed_since_s + TIMELINE_SLACK_S
-        for track, time_now in new.times.items():
-            before = old.times.get(track)
-            if before is None or not scales.get(track):
-                continue
-            step_s = (time_now - before) / scales[track]
-            if step_s <= 0 or step_s > allowed_s:
-                return False
-        return True
+            self._timeline = None
+        return timeline
 
     def _recall_part(self) -> None:
         """After recovery: where the last segment's timeline stood."""
         last, part = self._ledger.tally.last, self._ledger.tally.part
         if part is not None and part.init_bytes and last is not None and last.file == part.file:
-            self._timeline = _timeline(self._ledger.read_segment(last), last.duration_s)
+            self._timeline = timeline_of(
+                self._ledger.read_segment(last), last.duration_s)
 
     def _sync(self) -> None:
         self._ledger.sync()
         self._synced_s = self._clock()
-
-
-def _timeline(body: bytes, duration_s: float) -> Timeline | None:
-    times = fmp4.decode_times(body)
-    return Timeline(times, duration_s) if times else None
-
-
-def _unknown(body: bytes, present: Shape | None) -> Shape:
-    """For media whose streams cannot be read: as before, if only the container is the same."""
-    container = "mp4" if fmp4.looks_like_mp4(body) else "ts"
-    if present is not None and present.container == container:
-        return present
-    return Shape(container, ())

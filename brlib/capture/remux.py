@@ -128,10 +128,11 @@ class RemuxSession:
         if (turn := self._turn) is not None:
             turn.kill()
 
-    def write_off(self) -> None:
+    def write_off(self, cause: GapCause | None = None) -> None:
         """Closed and over: the segment that was not whole is missing. Raises OSError."""
         if self._pending_s > SEAM_S:
-            self._miss(self._pending_s, self.cause or GapCause.SOURCE, threading.Event())
+            self._miss(self._pending_s, cause or self.cause or GapCause.SOURCE,
+                       threading.Event())
             self._pending_s = 0.0
 
     @property
@@ -260,22 +261,31 @@ class RemuxSession:
                      position.idle_s + SLACK_S)
 
     def _kept(self, cut: Cut, begun: Turn | None) -> bool:
-        """Commit a segment; `begun` with the first of a turn. False: there is no disk."""
+        """Commit a segment; `begun` with the first of a turn. False: it takes no more."""
+        num, taken = self._num, False
         try:
             seam = begun is not None and self._meet(begun)
-            source = Source(self._num, self._start.epoch, cut.duration_s, PATH, self._date, seam)
-            self._committer.commit(source, cut.body, cut.init, self.closed)
-            self._num += 1
-            self._backwards = 0
-            self._ends_s, self._cut_s = cut.start_s + cut.duration_s, self._clock()
-            self._date += timedelta(seconds=cut.duration_s)
-            self.target_duration_s = max(SEGMENT_S, cut.duration_s)
-            self._miss(cut.missing_s, self.cause or GapCause.SOURCE, self.closed)
+            source = Source(num, self._start.epoch, cut.duration_s, PATH, self._date, seam)
+            taken = self._committer.commit(source, cut.body, cut.init, self.closed)
+            if taken:
+                self._went_on(cut)
         except OSError as error:
             log.warning("%s: the capture cannot be written: %s", self._name, error)
             self._disk_failed = True
             self.close()
-        return not self._disk_failed
+            # What failed may have come behind it.
+            taken = self._committer.digest(num, self._start.epoch) is not None
+        if not taken:
+            self._pending_s += cut.duration_s
+        return taken and not self._disk_failed
+
+    def _went_on(self, cut: Cut) -> None:
+        self._num += 1
+        self._backwards = 0
+        self._ends_s, self._cut_s = cut.start_s + cut.duration_s, self._clock()
+        self._date += timedelta(seconds=cut.duration_s)
+        self.target_duration_s = max(SEGMENT_S, cut.duration_s)
+        self._miss(cut.missing_s, self.cause or GapCause.SOURCE, self.closed)
 
     def _meet(self, turn: Turn) -> bool:
         """What is missing between the capture and a turn's first segment; whether there is a

@@ -159,7 +159,7 @@ class HlsTrack:
 
     def commit(
         self, source: Source, body: bytes, init: bytes | None, closed: threading.Event
-    ) -> None:
+    ) -> bool:
         try:
             self._feed(source, body, init)
         except Closed as reason:
@@ -167,11 +167,12 @@ class HlsTrack:
                 log.info("%s: segment %d is not taken: %s", self._order.name, source.num, reason)
             self._refused = True
             self._session.close()
-            return
+            return False
         self._edge = f"{source.num}:{source.path}"
         self._digests[digest_of(body)] = source.num, source.epoch
         if len(self._digests) > RECENT_SEGMENTS:
             self._digests.popitem(last=False)
+        return True
 
     def _feed(self, source: Source, body: bytes, init: bytes | None) -> None:
         inlet, joint = self._order.inlet, (source.epoch, init)
@@ -190,10 +191,11 @@ class HlsTrack:
 
     def miss(
         self, missed: Missed, next_num: int, epoch: int, closed: threading.Event
-    ) -> None:
+    ) -> bool:
         """What is lost shows in the timestamps, except before a new beginning."""
         self._lost_s += missed.duration_s
         self._lost = missed.cause
+        return True
 
     def has(self, body: bytes) -> bool:
         return digest_of(body) in self._digests

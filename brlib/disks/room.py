@@ -59,12 +59,13 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Level:
-    """What is remembered of a disk. `rate` is how fast it filled when it became short,
-    `problem` what was said of it last."""
+    """What is remembered of a disk. `rate` is how fast it filled when it became short, `low_s`
+    since when there is too little to spare, `problem` what was said of it last."""
 
     warned: bool = False
     short: bool = False
     rate: float = 0.0
+    low_s: float | None = None
     stopped: Stopped | None = None
     problem: str | None = None
 
@@ -81,7 +82,8 @@ class Room:
         self._clock = clock
         self._written = Rates()
         self._taken = Rates()
-        self._levels: dict[int | str, Level] = {}
+        # By directory: a disk that was away may have another number when it is back.
+        self._levels: dict[str, Level] = {}
         self._told_to_end: set[str] = set()
         self._seen: tuple[Disk, ...] = ()
         self._stopping = threading.Event()
@@ -108,19 +110,22 @@ class Room:
             *self._commands.directories()])
         self._note_rates(uses)
         groups = self._disks.groups()
-        levels, seen = dict[int | str, Level](), []
+        levels, seen, relieved = dict[str, Level](), [], False
         for group in groups:
-            before = self._levels.get(group.key, Level())
+            before = self._level_of(group)
             level, disk = self._judge(group, uses, before)
             _log_change(disk, before.problem)
-            levels[group.key] = replace(level, problem=disk.problem)
+            levels.update(dict.fromkeys(group.paths, replace(level, problem=disk.problem)))
             seen.append(disk)
-        relieved = any(before.short and key in levels and not levels[key].short
-                       for key, before in self._levels.items())
+            relieved = relieved or (before.short and not level.short)
         self._levels, self._seen = levels, tuple(seen)
         if relieved:
             self._commands.on_room()
         return LOOK_EVERY_S
+
+    def _level_of(self, group: Group) -> Level:
+        found = (self._levels[path] for path in group.paths if path in self._levels)
+        return next(found, Level())
 
     def _note_rates(self, uses: list[Use]) -> None:
         now_s, captures = self._clock(), self._captures
@@ -155,7 +160,12 @@ class Room:
             hours_left=rules.hours_left(spare, min_free, taken))
         level = self._level(disk, before, spare, taken)
         if spare < min_free:
-            level = self._relieve(group, level, claims, spare)
+            low_s = self._clock() if before.low_s is None else before.low_s
+            level = replace(level, low_s=low_s)
+            # What is owed is known now, what is free was asked before: a file that is begun
+            # again owes what its former one has just given back.
+            if group.asked_s > low_s:
+                level = self._relieve(group, level, claims, spare)
         return level, replace(disk, state=_state(level, trouble))
 
     def _trouble(self, group: Group, uses: list[Use]) -> str | None:
@@ -193,7 +203,7 @@ class Room:
         if before.short and not short:
             log.info("The disk of %s has room for recordings again", disk.paths[0])
         return Level(warned, short, before.rate if before.short else rate,
-                     before.stopped if short else None)
+                     stopped=before.stopped if short else None)
 
     def _warn(self, disk: Disk, limit: str, threshold: int) -> None:
         log.warning("The disk of %s is %s %% full, %s bytes are free: %s is passed",
@@ -238,8 +248,7 @@ class Room:
         return output is None or not self._short(output)
 
     def _short(self, group: Group) -> bool:
-        level = self._levels.get(group.key)
-        return level is not None and level.short
+        return self._level_of(group).short
 
     def info(self) -> dict[str, Any]:
         """What the API's storage object says of disks."""

@@ -38,8 +38,9 @@ class Session(Protocol):
 
     def close(self) -> None: ...
 
-    def write_off(self) -> None:
-        """After `close`, when nothing more will come: what was on its way is missing."""
+    def write_off(self, cause: GapCause | None = None) -> None:
+        """After `close`, when nothing more will come: what was on its way is missing, because
+        of this or of what the session knows. Raises OSError."""
 
 
 class Capture(Protocol):

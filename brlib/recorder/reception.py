@@ -16,13 +16,18 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import CaptureDamaged, DiskHangs
-from ..models import Gap, GapCause, SessionEnd, Sums
+from ..models import Activity, Gap, GapCause, SessionEnd, Sums
+from ..rules import stalled
 from .base import Capture, Captures, Session
 
 log = logging.getLogger(__name__)
 
 # A playlist request that takes so long is not waited for.
 RELOAD_MAX_S = 20.0
+# Of several causes of one gap the last one here is told. What we ourselves did or could not do
+# comes behind what others did; and what was paused stays out, whatever happens then.
+WEIGHTS = (None, GapCause.SOURCE, GapCause.NETWORK, GapCause.EXPIRED, GapCause.AD,
+           GapCause.OFFLINE, GapCause.DAEMON_DOWN, GapCause.DISK, GapCause.PAUSED)
 # As long as segments are on their way nobody doubts the session, but not for ever.
 BUSY_MAX_S = 300.0
 
@@ -31,9 +36,10 @@ class Reception:
     def __init__(
         self, captures: Captures, name: str, directory: Path, on_news: Callable[[], None],
         cause: GapCause | None, clock: Callable[[], float] = time.monotonic,
-        notes: Mapping[str, str] = MappingProxyType({}),
+        notes: Mapping[str, str] = MappingProxyType({}), sums: Sums = Sums(),
     ) -> None:
-        """`notes` are what a new capture begins with: whose it is."""
+        """`notes` are what a new capture begins with: whose it is. `sums` are what one has that
+        is there already, as far as is known before it is opened."""
         self.capture: Capture | None = None
         self.session: Session | None = None
         self._captures = captures
@@ -42,6 +48,7 @@ class Reception:
         self._on_news = on_news
         self._clock = clock
         self._notes = notes
+        self._sums = sums
         self._cause = cause
         self._left: Session | None = None
         self._to_note: dict[str, str] = {}
@@ -96,14 +103,14 @@ class Reception:
 
     def close(self, cause: GapCause | None = None) -> None:
         """End the session, if there is one; what is missing until the next has this cause,
-        or the one that the session knows."""
+        or the one that is known already, if that weighs more."""
         session, self.session = self.session, None
         if session is not None:
             session.close()
             if session.judged:
                 # One that was never judged has nothing on its way; the one before may have.
                 self._left, self._cause = session, session.cause
-        self._cause = cause or self._cause
+        self._cause = max(self._cause, cause, key=WEIGHTS.index)
 
     def leave(self) -> None:
         """The last call: let go of everything, also of a ledger that could not be closed."""
@@ -114,6 +121,14 @@ class Reception:
     @property
     def end(self) -> SessionEnd | None:
         return self.session.end if self.session is not None else None
+
+    @property
+    def activity(self) -> Activity:
+        """`capturing` only while segments really arrive on the disk."""
+        if self.session is None:
+            return Activity.RECONNECTING
+        still = stalled(self.idle_s, self.session.target_duration_s)
+        return Activity.STALLED if still else Activity.CAPTURING
 
     @property
     def hung(self) -> bool:
@@ -135,7 +150,7 @@ class Reception:
 
     @property
     def sums(self) -> Sums:
-        return self.capture.sums if self.capture is not None else Sums()
+        return self.capture.sums if self.capture is not None else self._sums
 
     @property
     def edge(self) -> str | None:
@@ -179,7 +194,8 @@ class Reception:
             self.capture.settle()
             self._write_notes()
             if over and self._left is not None and not judged:
-                self._left.write_off()
+                # What came while its disk was away nobody else has lost.
+                self._left.write_off(self._cause if self._cause is GapCause.DISK else None)
         except DiskHangs:
             raise
         except (CaptureDamaged, OSError):

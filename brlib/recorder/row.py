@@ -1,13 +1,14 @@
-"""The row of an active recording. The capture is what counts: while the store fails it goes on,
-and the row follows as soon as it can be written.
+"""The row of an active recording, and the recording as it is. The capture is what counts: while
+the store fails it goes on, and the row follows as soon as it can be written.
 
-Used by `ActiveRecording`, under its lock.
+Used by `ActiveRecording` and its `Ending`; commands come in other threads than its own.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -19,46 +20,55 @@ log = logging.getLogger(__name__)
 
 
 class Row:
-    """`stored`: it is there already, an earlier process began it."""
+    """`stored`: it is there already, an earlier process began it. `lock` for who looks before
+    a change."""
 
-    def __init__(self, recordings: Recordings, stored: bool) -> None:
+    def __init__(self, recordings: Recordings, recording: Recording, stored: bool) -> None:
+        self.recording = recording
+        self.lock = threading.RLock()
         self._recordings = recordings
         self._stored = stored
         self._error: str | None = None
 
-    def change(self, recording: Recording, durable: bool = True, **changes: Any) -> Recording:
-        """Set some fields; the recording as it is then. A row that is not there is made.
+    def change(self, durable: bool = True, **changes: Any) -> None:
+        """Set some fields. A row that is not there is made.
 
-        Raises sqlite3.Error, Conflict for a status that may not follow.
+        Raises sqlite3.Error, Unavailable, Conflict for a status that may not follow.
         """
-        made = replace(recording, **changes)
-        if not self._stored and self._added(made):
-            return made
+        with self.lock:
+            made = replace(self.recording, **changes)
+            if self._stored or not self._added(made):
+                made = self._written(made, durable, changes)
+            self.recording = made
+
+    def _written(self, made: Recording, durable: bool, changes: dict[str, Any]) -> Recording:
         try:
-            return self._recordings.change(recording.id, durable=durable, **changes)
+            return self._recordings.change(made.id, durable=durable, **changes)
         except RecordingNotFound:
-            log.warning("%s: its row is gone and is made again", recording.id)
+            log.warning("%s: its row is gone and is made again", made.id)
         self._recordings.add(made)
         return made
 
-    def keep(self, recording: Recording, durable: bool = True, **changes: Any) -> Recording:
+    def keep(self, durable: bool = True, **changes: Any) -> None:
         """The same, but a store that fails is told of once and left for later."""
-        try:
-            changed = self.change(recording, durable, **changes)
-        except (sqlite3.Error, Unavailable) as error:
-            if str(error) != self._error:
-                log.warning("%s: its row cannot be written and will be later: %s",
-                            recording.id, error)
-            self._error = str(error)
-            return replace(recording, **changes)
-        self._error = None
-        return changed
+        with self.lock:
+            try:
+                self.change(durable, **changes)
+            except (sqlite3.Error, Unavailable) as error:
+                if str(error) != self._error:
+                    log.warning("%s: its row cannot be written and will be later: %s",
+                                self.recording.id, error)
+                self._error = str(error)
+                self.recording = replace(self.recording, **changes)
+            else:
+                self._error = None
 
-    def set_gaps(self, recording: Recording, gaps: list[Gap]) -> None:
-        """They belong to a row. Raises sqlite3.Error."""
-        if not self._stored:
-            self._added(recording)
-        self._recordings.set_gaps(recording.id, gaps)
+    def set_gaps(self, gaps: list[Gap]) -> None:
+        """They belong to a row. Raises sqlite3.Error, Unavailable."""
+        with self.lock:
+            if not self._stored:
+                self._added(self.recording)
+            self._recordings.set_gaps(self.recording.id, gaps)
 
     def _added(self, recording: Recording) -> bool:
         """False when it is there: a commit that seems to fail can have been none the less."""

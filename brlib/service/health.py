@@ -55,8 +55,10 @@ def problems(
 ) -> tuple[list[str], bool]:
     """Sentences, and whether recording is impossible because of one of them."""
     found, fatal = [one.sentence for one in still], any(one.vital for one in still)
-    found += [f"the {worker.name} thread fails: {worker.last_error}"
-              for worker in workers if worker.last_error and not worker.died]
+    for worker in workers:
+        if worker.last_error and not worker.died:
+            found.append(f"the {worker.name} thread fails: {worker.last_error}")
+            fatal = fatal or worker.name in VITAL
     if (problem := tools.problem()) is not None:
         found.append(f"{problem}: streams are captured, but no file can be finished")
     sentences, no_disk = room.problems()

@@ -22,6 +22,7 @@ from .. import log_ring
 from ..accounts import Accounts, FirstAdmin
 from ..adoption import Adoption, Hands, has_captures
 from ..assembly import Assembly
+from ..ballast import Ballast
 from ..capture import Timeouts
 from ..clocks import WallClock
 from ..config import Configuration, Settings
@@ -105,6 +106,7 @@ class Service:
         OSError, sqlite3.Error."""
         with ExitStack() as exits:
             exits.callback(DataLock(self.settings.data_directory).release)
+            self._settle_ballast()
             ring = log_ring.Ring(self._logs_directory)
             ring.attach()
             exits.callback(ring.close)
@@ -135,6 +137,12 @@ class Service:
             self._exits = exits.pop_all()
         log.info("The engine runs: %d channels, data in %s",
                  len(self.store.channels.find_all()), self.settings.data_directory)
+
+    def _settle_ballast(self) -> None:
+        try:
+            Ballast(self.settings.data_directory).settle()
+        except OSError as error:
+            log.warning("There is no ballast in %s: %s", self.settings.data_directory, error)
 
     def _last_noted(self) -> datetime | None:
         """A time of the process before, less than an hour older than its end."""
@@ -222,6 +230,10 @@ class Service:
 
     def _room_again(self) -> None:
         """What was not recorded for want of room is looked at at once."""
+        try:
+            self.disks.ask(self.settings.data_directory, self._settle_ballast)
+        except Unavailable as error:
+            log.info("The ballast is looked at later: %s", error)
         self.supervisor.reconsider()
         self.watchlist.hurry()
 

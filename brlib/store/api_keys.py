@@ -82,7 +82,9 @@ class ApiKeys:
     def revoke(self, key_id: int) -> bool:
         """False when there is no such key."""
         with self._database.write() as db:
-            return bool(db.execute("DELETE FROM api_keys WHERE id = ?", (key_id,)).rowcount)
+            found = db.execute("DELETE FROM api_keys WHERE id = ?", (key_id,)).rowcount
+        self._database.scrub()
+        return bool(found)
 
 
 def _digest(key: str) -> str:

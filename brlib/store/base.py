@@ -21,6 +21,8 @@ from .migrations import MIGRATIONS
 log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 10.0
+# Everybody who writes waits meanwhile.
+SCRUB_MAX_S = 1.0
 READERS = 4
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -86,6 +88,9 @@ class Database:
         )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
+        # A deleted secret is overwritten where it stood; SQLite's own builds leave it in the
+        # file. The log beside it holds it until that is begun anew.
+        connection.execute("PRAGMA secure_delete = ON")
         return connection
 
     def _use_wal(self) -> None:
@@ -136,6 +141,19 @@ class Database:
         with self._write_lock:
             self._writer.execute("PRAGMA synchronous = FULL")
             self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def scrub(self) -> None:
+        """What was deleted is in the log beside the database until that is emptied: for secrets,
+        and for what must not come back with a database whose log is lost. Not while somebody
+        reads for long; then it goes with the next checkpoint."""
+        try:
+            with self._write_lock:
+                self._writer.execute(f"PRAGMA busy_timeout = {SCRUB_MAX_S * 1000:.0f}")
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._writer.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
+        except sqlite3.Error as error:
+            self._note(error)
+            log.info("What was deleted stays in the log of %s for now: %s", self._path, error)
 
     def rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
         """All rows of a query: read to the end at once, so no read holds up a checkpoint."""

@@ -117,6 +117,7 @@ class Credentials:
                 "SELECT kind FROM credentials WHERE platform = ? ORDER BY kind", (platform,))]
             for table in ("credentials", "login_flows"):
                 db.execute(f"DELETE FROM {table} WHERE platform = ?", (platform,))
+        self._database.scrub()
         return kinds
 
 

@@ -52,6 +52,11 @@ class Recordings:
             "SELECT DISTINCT output_directory FROM recordings "
             "WHERE output_directory IS NOT NULL")}
 
+    def have_any(self, files: Iterable[str]) -> bool:
+        """Whether one of these files is a recording's."""
+        return any(self._database.rows(
+            "SELECT 1 FROM recording_files WHERE path = ?", (path,)) for path in files)
+
     def find_with_status(self, statuses: Iterable[RecordingStatus]) -> list[Recording]:
         """Oldest first. All of them at once: for those that something is done with now."""
         names = tuple(statuses)

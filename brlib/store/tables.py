@@ -5,17 +5,31 @@ Used by `damage` and `salvage`: what cannot be made an object of would fail for 
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..models import Recording
 from .api_keys import to_key
 from .base import need_time
 from .channels import to_channel
 from .credentials import to_credential, to_flow
 from .rows import SELECTED, to_gap, to_recording
 from .users import to_user
+
+
+# Directories are named by it, and removed.
+_RECORDING_ID = re.compile(r"rec_\w+", re.ASCII)
+
+
+def _to_recording(row: sqlite3.Row) -> Recording:
+    """Raises ValueError, TypeError."""
+    found = to_recording(row)
+    if not _RECORDING_ID.fullmatch(found.id):
+        raise ValueError(f"no id of a recording: {found.id!r}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -40,7 +54,7 @@ TABLES = (
     Table("platform_rests", "*", lambda row: need_time(row["until"])),
     Table("platform_ids", "*", lambda row: int(row["number"])),
     # 100,000 of them take a second.
-    Table("recordings", SELECTED, to_recording,
+    Table("recordings", SELECTED, _to_recording,
           "WHERE status IN ('recording', 'paused', 'processing')"),
     Table("gaps", "*", to_gap, "WHERE 0"),
 )

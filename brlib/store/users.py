@@ -100,6 +100,7 @@ class Users:
         with self._database.write() as db:
             _need_other_admin(db, _need(db, user_id))
             db.execute("DELETE FROM users WHERE id = ?", (user_id,))
+        self._database.scrub()
 
     def _rows(self) -> list[sqlite3.Row]:
         return self._database.rows("SELECT * FROM users ORDER BY rowid")

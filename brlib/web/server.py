@@ -19,6 +19,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 
 from ..accounts import FirstAdmin
+from ..ballast import Ballast
 from ..config import Configuration, Settings
 from ..errors import RecorderError, Unavailable
 from ..notify import Notifier
@@ -94,7 +95,8 @@ class Server(BaseApplication):  # type: ignore[misc]
         try:
             self._service.start()
         except (RecorderError, OSError, sqlite3.Error) as error:
-            print(f"battles-record cannot start: {error}", file=sys.stderr)
+            why = Ballast(self._settings.data_directory).reason(error)
+            print(f"battles-record cannot start: {why}", file=sys.stderr)
             sys.exit(BOOT_FAILED)
         _tell_first_admin(self._service.first_admin)
         return create_app(self._service)

@@ -1,0 +1,102 @@
+"""The captures that files are made of: which are there and whole, and how they go once they are
+not needed. Asked by `Assembly`.
+
+One that goes is taken out of its place at once, and its index is the first of it to be removed:
+what is removed file by file must never be taken for a whole one.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from .. import ledger
+from ..config import Settings
+from ..disk import sync_names
+from ..errors import CaptureDamaged
+from ..models import Recording
+from ..tally import Tally
+from .place import find_originals
+
+log = logging.getLogger(__name__)
+
+# A capture whose file is proven, on its way out.
+DONE = ".done"
+
+
+class Captures:
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
+
+    def directory(self, recording_id: str) -> Path:
+        return self._settings().captures_directory / recording_id
+
+    def has(self, recording: Recording) -> bool:
+        return (self.directory(recording.id) / ledger.INDEX).exists()
+
+    def holds(self, recording: Recording) -> bool:
+        """Whether the disk bears out all that was counted. Raises CaptureDamaged, OSError."""
+        held = ledger.check(self.directory(recording.id)).sums
+        return held.captured_bytes >= recording.sums.captured_bytes
+
+    def is_source(self, recording: Recording) -> bool:
+        """Whether its file is to be made of its capture: not of one that is shorter than the
+        file that is there. Raises CaptureDamaged, OSError."""
+        if find_originals(recording.files) is None:
+            return True
+        return self.has(recording) and self.holds(recording)
+
+    def settle(self, recording: Recording) -> Tally | None:
+        """What the disk has of it for good, cut back to that. None where there is nothing to be
+        cut, or it must not be. Raises CaptureDamaged, OSError."""
+        if not self.has(recording) or not self.is_source(recording):
+            return None
+        return ledger.settle(self.directory(recording.id))
+
+    # On their way out.
+
+    def find_done(self) -> Iterator[tuple[str, Path]]:
+        """Recordings' ids, and what an earlier process left of their captures."""
+        for path in self._settings().captures_directory.glob("*" + DONE):
+            yield path.name.removesuffix(DONE), path
+
+    def put_back(self, recording_id: str, done: Path) -> bool:
+        """False where that cannot be: its removal had begun, or there is another one by now.
+        Raises OSError."""
+        capture = self.directory(recording_id)
+        if capture.exists() or not (done / ledger.INDEX).exists():
+            return False
+        done.rename(capture)
+        return True
+
+    def set_aside(self, recording: Recording) -> Path | None:
+        """Take the capture of a finished recording out of its place, if it is not to be kept;
+        where it is now."""
+        if self._settings().capture_after != "delete":
+            return None
+        capture = self.directory(recording.id)
+        done = capture.with_name(capture.name + DONE)
+        try:
+            if not self.has(recording):
+                return None
+            if not self.holds(recording):
+                log.error("%s: its file was not made of its capture, which is kept: %s",
+                          recording.id, capture)
+                return None
+            capture.rename(done)
+            sync_names(capture.parent)
+            return done
+        except (CaptureDamaged, OSError) as error:
+            log.warning("%s: its capture cannot be removed: %s", recording.id, error)
+        return done if done.exists() and not capture.exists() else None
+
+    @staticmethod
+    def remove(done: Path) -> None:
+        """What cannot be removed now is at the next start."""
+        try:
+            (done / ledger.INDEX).unlink(missing_ok=True)
+            shutil.rmtree(done)
+        except OSError as error:
+            log.warning("%s is removed at the next start: %s", done, error)
