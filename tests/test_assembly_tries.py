@@ -83,17 +83,75 @@ def test_five_tries_and_then_what_to_do(
     assert_all_frames(two.wait_complete(), captured.offered)
 
 
-def test_an_output_directory_that_is_away(
-    again: Callable[..., Engine], captured: Captured
+@pytest.fixture
+def looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assembly.job, "DISK_LOOK_S", 0.05)
+
+
+def waits(one: Engine, recording_id: str, why: str) -> None:
+    """Its file waits for its disk: it says so, and health does."""
+    until(lambda: why in (one.recording(recording_id).error or ""))
+    assert one.recording(recording_id).status is RecordingStatus.PROCESSING
+    said = [problem for problem in one.service.problems()[0] if recording_id in problem]
+    assert said and all("waits" in problem and why in problem for problem in said)
+
+
+def test_an_output_directory_that_is_away_is_waited_for(
+    again: Callable[..., Engine], captured: Captured, looking: None
 ) -> None:
     one = again()
     output = one.service.settings.output_directory
     output.rmdir()
     output.write_text("what is there while the share is not")
     one.service.archive.reprocess(captured.recording_id)
-    assert f"The output directory {output} is away" in (failed(one).error or "")
+    waits(one, captured.recording_id, f"The output directory {output} is away")
     output.unlink()
+    output.mkdir()
+    done = one.wait_complete()
+    assert_all_frames(done, captured.offered)
+    assert done.error is None
+
+
+@pytest.mark.parametrize("body", [
+    pytest.param("echo av_interleaved_write_frame: No space left on device >&2; exit 1", id="1"),
+    # FFmpeg 5.1.9 may end like that where only its trailer found no room.
+    pytest.param("cat > /dev/null; echo No space left on device >&2; exit 0", id="0"),
+])
+def test_a_full_output_disk_costs_no_try(
+    body: str, again: Callable[..., Engine], captured: Captured, looking: None, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries = tmp_path / "tries"
+    one = again(f"echo x >> {tries}\nfor last; do :; done; : > \"$last\"\n"
+                f"[ -e {tmp_path}/room ] && exec /usr/bin/ffmpeg \"$@\"\n{body}\n")
     one.service.archive.reprocess(captured.recording_id)
+    waits(one, captured.recording_id, "The output disk is full")
+    # More of them than there are tries.
+    until(lambda: len(tries.read_text()) > 2 * (assembly.assembly.TRIES + 1))
+    (tmp_path / "room").touch()
+    assert_all_frames(one.wait_complete(), captured.offered)
+
+
+def test_a_disk_without_room_is_not_tried_again_and_again(
+    again: Callable[..., Engine], captured: Captured, looking: None, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Looked at instead: a try would fill what others need."""
+    usage, looks = shutil.disk_usage(tmp_path), threading.Semaphore(0)
+
+    def full(path: object) -> Any:
+        looks.release()
+        return usage._replace(free=0 if not (tmp_path / "room").exists() else usage.free)
+
+    tries = tmp_path / "tries"
+    one = again(f"echo x >> {tries}\n[ -e {tmp_path}/room ] && exec /usr/bin/ffmpeg \"$@\"\n"
+                "echo No space left on device >&2; exit 1\n")
+    monkeypatch.setattr("brlib.assembly.job.shutil.disk_usage", full)
+    one.service.archive.reprocess(captured.recording_id)
+    for _ in range(20):
+        assert looks.acquire(timeout=10.0)
+    assert tries.read_text() == "x\n"
+    (tmp_path / "room").touch()
     assert_all_frames(one.wait_complete(), captured.offered)
 
 

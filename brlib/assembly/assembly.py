@@ -171,7 +171,9 @@ class Assembly:
         return [
             f"the file of {job.recording.id} ({job.recording.channel_name}) has not moved for "
             f"{job.silent_s:.0f} s: the disk of its output directory may not answer"
-            for job in jobs if job.silent_s >= HELD_UP_S]
+            for job in jobs if job.silent_s >= HELD_UP_S
+        ] + [f"the file of {job.recording.id} ({job.recording.channel_name}) waits: {job.trouble}"
+             for job in jobs if job.trouble is not None]
 
     def stop(self) -> None:
         """Let every job go; the next process does them again. Returns at once, idempotent."""

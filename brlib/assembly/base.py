@@ -20,13 +20,17 @@ class AssemblyFailed(RecorderError):
     """No file could be made, or it does not agree with the capture.
 
     `what` happened, and what a person can do: `advice` goes on behind a colon, as in
-    "install it". `hopeless`: another try would end alike.
+    "install it". `hopeless`: another try would end alike. `of_disk`: it passes with the trouble
+    of the output disk, however long that lasts.
     """
 
-    def __init__(self, what: str, advice: str = "", hopeless: bool = False) -> None:
+    def __init__(
+        self, what: str, advice: str = "", hopeless: bool = False, of_disk: bool = False
+    ) -> None:
         super().__init__(f"{what}: {advice}" if advice else what)
         self.advice = advice
         self.hopeless = hopeless
+        self.of_disk = of_disk
 
 
 class Suspended(Exception):

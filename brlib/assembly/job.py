@@ -6,11 +6,14 @@ Made and run by `Assembly`; a feed's `Task`.
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from .. import sidecar
@@ -27,6 +30,11 @@ PROGRESS_EVERY_S = 1.0
 # What there is to do takes moments, or says meanwhile that it goes on.
 HELD_UP_S = 120.0
 STORE_RETRY_S = 5.0
+# A disk that was full or away is looked at so often, and tried at the latest after so long.
+DISK_LOOK_S = 3.0
+DISK_WAIT_MAX_S = 600.0
+# What a finished file needs at least, of its capture.
+ROOM_SHARE = 0.9
 T = TypeVar("T")
 
 
@@ -51,6 +59,8 @@ class Job:
         self._told_s = 0.0
         self._moved_s = time.monotonic()
         self._resting = False
+        # What its disk is waited for with, in words for a person.
+        self.trouble: str | None = None
         # Set by whatever ends a rest of a recording that still runs.
         self._woken = threading.Event()
         if closed:
@@ -83,8 +93,11 @@ class Job:
             try:
                 return attempt()
             except (RecorderError, sqlite3.Error) as error:
-                failures += 1
                 self.fed_bytes = 0
+                if was_closed and isinstance(error, AssemblyFailed) and error.of_disk:
+                    self._wait_for_disk(error)
+                    continue
+                failures += 1
                 if was_closed and (failures >= tries or _hopeless(error)):
                     raise
                 log.warning("%s: assembly failed, to be tried again: %s",
@@ -93,6 +106,30 @@ class Job:
                 failures = 0
             else:
                 self._rest(rests_s[min(failures, len(rests_s)) - 1])
+
+    def _wait_for_disk(self, error: AssemblyFailed) -> None:
+        """Until it may be well again: no try is spent on a disk that is full, read-only or away.
+        Raises Suspended."""
+        if self.trouble != str(error):
+            log.warning("%s: its file waits for the disk: %s", self.recording.id, error)
+            self.trouble = str(error)
+            self.kept_trying(lambda: self._store.recordings.change(
+                self.recording.id, error=self.trouble))
+        until_s = time.monotonic() + DISK_WAIT_MAX_S
+        self._rest(DISK_LOOK_S)
+        while time.monotonic() < until_s and not self._disk_looks_well():
+            self._rest(DISK_LOOK_S)
+
+    def _disk_looks_well(self) -> bool:
+        if self.recording.output_directory is None:
+            return True
+        directory = Path(self.recording.output_directory)
+        try:
+            return (os.access(directory, os.W_OK | os.X_OK) and shutil.disk_usage(directory).free
+                    >= ROOM_SHARE * self.recording.sums.captured_bytes)
+        except OSError as error:
+            log.debug("%s: %s", directory, error)
+            return False
 
     def _rest(self, seconds: float) -> None:
         """Until the next try; that is at once when the recording ends. Raises Suspended."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from pathlib import Path
 from typing import Protocol
 
@@ -58,7 +59,9 @@ class FFmpegOutput:
             if problem is not None and self._same_packets(kinds, source):
                 problem = None
         if problem:
-            raise sentences.disagrees(problem)
+            raise sentences.disagrees(
+                problem, self._process.said, self._plan.directory,
+                shutil.disk_usage(self.path.parent).free)
         sync(self.path)
 
     def _same_packets(self, kinds: frozenset[str], source: Path) -> bool:

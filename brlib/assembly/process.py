@@ -63,9 +63,9 @@ class FFmpeg:
         """Why it takes no more input."""
         code = self._child.wait(GONE_MAX_S)
         if code:
-            return sentences.of_exit(code, self._said, self._plan.directory)
+            return sentences.of_exit(code, self.said, self._plan.directory)
         return AssemblyFailed(
-            f"FFmpeg ended early, without an error ({' / '.join(self._said[-3:])})",
+            f"FFmpeg ended early, without an error ({' / '.join(self.said[-3:])})",
             "see whether ffmpeg_path is really FFmpeg")
 
     def end(self, silent_max_s: float) -> None:
@@ -75,7 +75,7 @@ class FFmpeg:
         while (code := self._child.wait(LOOK_EVERY_S)) is None:
             self._check(False, silent_max_s)
         if code != 0:
-            raise sentences.of_exit(code, self._said, self._plan.directory)
+            raise sentences.of_exit(code, self.said, self._plan.directory)
 
     def _check(self, moved: bool, silent_max_s: float) -> None:
         """Judge whether it is alive: it takes input, it reports, or bytes go in and out."""
@@ -90,7 +90,7 @@ class FFmpeg:
             raise sentences.hangs(silent_s, self._plan.directory)
 
     @property
-    def _said(self) -> list[str]:
+    def said(self) -> list[str]:
         """Its last lines, progress left out."""
         return [line for line in self._child.tail if ffmpeg.progress_value(line) is None]
 

@@ -42,8 +42,12 @@ _BY_ERRNO = {
     errno.EHOSTUNREACH: _AWAY,
     errno.ETIMEDOUT: _AWAY,
 }
+# Not the disk's state, but what was asked of it.
+_OF_THE_FILE = (errno.EFBIG, errno.ENAMETOOLONG)
 _OTHER_WAY = "try processing_mode = concatenate, or another container"
 _MEMORY_ADVICE = "free some, or lower max_concurrent_processing"
+# With less than that free a disk was full a moment ago.
+FULL_BYTES = 1024 ** 2
 # What a shell or a container says of a process that a signal ended.
 _SHELL_SIGNAL = 128
 
@@ -53,7 +57,8 @@ def of_disk(error: OSError, directory: Path) -> AssemblyFailed:
     what, advice = _BY_ERRNO.get(
         error.errno or 0, ("The output directory {directory} cannot be used", "look at it"))
     return AssemblyFailed(
-        f"{what.format(directory=directory)} ({error.strerror or error})", advice)
+        f"{what.format(directory=directory)} ({error.strerror or error})", advice,
+        of_disk=error.errno in _BY_ERRNO and error.errno not in _OF_THE_FILE)
 
 
 def of_capture(error: OSError) -> AssemblyFailed:
@@ -77,10 +82,11 @@ def of_exit(code: int, said: Sequence[str], directory: Path) -> AssemblyFailed:
     """FFmpeg ended with a code other than 0, having said this last."""
     words = " / ".join(said[-3:]) or "it said nothing"
     text = "\n".join(said)
-    for number, (what, advice) in _BY_ERRNO.items():
-        if os.strerror(number) in text:
-            return AssemblyFailed(
-                f"{what.format(directory=directory)}: FFmpeg failed ({code}: {words})", advice)
+    if (found := _disk_named(text)) is not None:
+        what, advice = _BY_ERRNO[found]
+        return AssemblyFailed(
+            f"{what.format(directory=directory)}: FFmpeg failed ({code}: {words})", advice,
+            of_disk=found not in _OF_THE_FILE)
     killed_by = -code if code < 0 else code - _SHELL_SIGNAL
     if os.strerror(errno.ENOMEM) in text:
         return AssemblyFailed(f"FFmpeg had not enough memory ({words})", _MEMORY_ADVICE)
@@ -102,8 +108,21 @@ def hangs(silent_s: float, directory: Path) -> AssemblyFailed:
         f"see whether the output disk answers ({directory})")
 
 
-def disagrees(problem: str) -> AssemblyFailed:
-    """The file was made, and is not what the capture holds."""
+def _disk_named(text: str) -> int | None:
+    """The number of the disk's error that FFmpeg names."""
+    return next((number for number in _BY_ERRNO if os.strerror(number) in text), None)
+
+
+def disagrees(
+    problem: str, said: Sequence[str], directory: Path, free_bytes: int
+) -> AssemblyFailed:
+    """The file was made, and is not what the capture holds. FFmpeg 5.1.9 may end with code 0
+    although the disk took no more."""
+    number = _disk_named("\n".join(said))
+    if number is None and free_bytes < FULL_BYTES:
+        number = errno.ENOSPC
+    if number is not None:
+        return of_disk(OSError(number, os.strerror(number)), directory)
     return AssemblyFailed(
         f"The finished file does not agree with the capture ({problem})", _OTHER_WAY)
 
