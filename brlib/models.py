@@ -47,6 +47,8 @@ class SkipReason(StrEnum):
 
     CONCURRENCY = "concurrency"
     DISK = "disk"
+    FILTER = "filter"
+    SCHEDULE = "schedule"
     STOPPED = "stopped"
 
 
@@ -99,6 +101,8 @@ class EndReason(StrEnum):
     STOPPED = "stopped"
     CANCELLED = "cancelled"
     DISK = "disk"  # there was too little room
+    SCHEDULE = "schedule"  # its window closed
+    FILTER = "filter"  # it is not wanted any more
 
     @property
     def by_request(self) -> bool:
@@ -108,7 +112,7 @@ class EndReason(StrEnum):
     @property
     def cut_short(self) -> bool:
         """We ended it, whoever asked for that; the broadcast itself may go on."""
-        return self.by_request or self is EndReason.DISK
+        return self.by_request or self in (EndReason.DISK, EndReason.SCHEDULE, EndReason.FILTER)
 
 
 class SessionEnd(StrEnum):
@@ -148,7 +152,11 @@ class Caller:
 
 @dataclass(frozen=True)
 class Channel:
-    """A live source that someone asked us to watch, and what is remembered of it."""
+    """A live source that someone asked us to watch, and what is remembered of it.
+
+    `schedule` and `filters` are the JSON that those modules make and read; `skips_told` is the
+    broadcast whose skips were told of, and their reasons.
+    """
 
     id: str
     platform: str
@@ -168,6 +176,9 @@ class Channel:
     ended_edge: str | None = None
     last_checked_at: datetime | None = None
     last_error: str | None = None
+    schedule: str | None = None
+    filters: str | None = None
+    skips_told: str | None = None
 
 
 @dataclass(frozen=True)

@@ -53,10 +53,16 @@ class Slots:
     disk_ok: bool
 
 
-def why_not_record(channel: Channel, broadcast_id: str | None, slots: Slots) -> SkipReason | None:
-    """None when a live broadcast of this (enabled, unpaused) channel is to be recorded now."""
+def why_not_record(
+    channel: Channel, broadcast_id: str | None, slots: Slots,
+    unwanted: SkipReason | None = None,
+) -> SkipReason | None:
+    """None when a live broadcast of this (enabled, unpaused) channel is to be recorded now.
+    `unwanted` is what its owner's rules say."""
     if broadcast_id is not None and broadcast_id == channel.stopped_broadcast_id:
         return SkipReason.STOPPED
+    if unwanted is not None:
+        return unwanted
     if not slots.disk_ok:
         return SkipReason.DISK
     if slots.free <= 0:

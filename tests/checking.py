@@ -13,7 +13,7 @@ from typing import Any
 from brlib.config import Settings
 from brlib.errors import PlatformError
 from brlib.events import EventBus
-from brlib.models import Broadcast, Channel, Event, new_id
+from brlib.models import Broadcast, Channel, EndReason, Event, new_id
 from brlib.platforms import Address, Checked, Offline, Opened, Profile
 from brlib.store import Store, open_store
 from brlib.supervisor import Clocks, CheckPool, Commands, Supervisor
@@ -126,6 +126,7 @@ class FakeRecorder:
         self.free = 3
         self.disk_ok = True
         self.refuses: Exception | None = None
+        self.ended: list[tuple[str, EndReason]] = []
 
     def record(self, channel: Channel, broadcast: Broadcast) -> None:
         if self.refuses is not None:
@@ -139,7 +140,8 @@ class FakeRecorder:
     def commands(self) -> Commands:
         return Commands(
             record=self.record, capturing=self.begun.get, note=self.note,
-            free_slots=lambda: self.free - len(self.begun), disk_ok=lambda channel: self.disk_ok)
+            free_slots=lambda: self.free - len(self.begun), disk_ok=lambda channel: self.disk_ok,
+            end=lambda channel_id, reason: self.ended.append((channel_id, reason)))
 
 
 class Loop:

@@ -19,9 +19,9 @@ from .daemon import ROOT
 # Lowest first. A module imports only from layers below its own, never a sibling.
 LAYERS = (
     ("__init__", "errors", "disk", "pulse", "notify"),
-    ("ballast", "mark", "models", "mpegts", "fmp4"),
+    ("ballast", "mark", "models", "mpegts", "fmp4", "windows", "filters"),
     ("rules", "quality", "naming", "ffmpeg", "picture", "continuity", "playlist", "shape",
-     "pacing", "passwords", "tokens", "channel_csv", "cookies", "clocks"),
+     "pacing", "passwords", "tokens", "channel_csv", "cookies", "clocks", "schedule"),
     ("tally", "hls", "log", "identity", "sidecar", "manifest"),
     ("config", "log_ring", "store", "events", "workers", "ledger"),
     ("platforms", "disks"),
@@ -65,7 +65,7 @@ INSIDE = {
                 ("viewing",), ("__init__",)),
     "recorder": (("base", "facts"), ("doubt", "reception", "row", "setbacks"), ("ending", "news"),
                  ("active",), ("recorder",), ("__init__",)),
-    "supervisor": (("base",), ("answers", "board", "rota"), ("checks",), ("supervisor",),
+    "supervisor": (("base", "wishes"), ("answers", "board", "rota"), ("checks",), ("supervisor",),
                    ("__init__",)),
     "service": (("base", "health", "usage"), ("watchlist", "archive"), ("service",), ("__init__",)),
     "web": (("kinds", "limits", "shapes", "slots", "wire", "views"), ("inputs", "connections"),

@@ -61,6 +61,17 @@ def test_why_not_record(
     assert why_not_record(channel, broadcast_id, slots) is expected
 
 
+@pytest.mark.parametrize("channel, slots, expected", [
+    pytest.param(CHANNEL, Slots(1, True), SkipReason.FILTER, id="not wanted"),
+    pytest.param(CHANNEL, Slots(0, False), SkipReason.FILTER, id="not wanted, and no room"),
+    pytest.param(STOPPED, Slots(1, True), SkipReason.STOPPED, id="a person's word comes first"),
+])
+def test_what_its_owner_does_not_want(
+    channel: Channel, slots: Slots, expected: SkipReason
+) -> None:
+    assert why_not_record(channel, "b1", slots, SkipReason.FILTER) is expected
+
+
 @pytest.mark.parametrize("changes, live, capturing, failed, expected", [
     pytest.param({}, False, None, False, ChannelStatus.OFFLINE, id="offline"),
     pytest.param({}, True, None, False, ChannelStatus.LIVE, id="live, not recorded"),

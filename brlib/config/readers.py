@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from .. import naming, quality
+from .. import naming, quality, schedule, windows
 
 Reader = Callable[[str], Any]
 
@@ -135,4 +135,24 @@ def template(value: str) -> str:
     problem = naming.template_problem(value)
     if problem:
         raise ValueError(problem)
+    return value
+
+
+def days(value: str) -> str:
+    windows.read_days(value)
+    return value
+
+
+def clock(value: str) -> str:
+    windows.read_clock(value)
+    return value
+
+
+def blackouts(value: str) -> str:
+    windows.read_blackouts(value)
+    return value
+
+
+def time_zone(value: str) -> str:
+    schedule.zone_of(value)
     return value

@@ -12,10 +12,12 @@ from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from .. import schedule
+from ..errors import Problem
 from ..ffmpeg import CONTAINERS
 from .readers import (
-    Reader, directory, duration, host_name, networks, one_of, optional, percent, secret_text, size,
-    stream_quality, template, text, whole, yes_no,
+    Reader, blackouts, clock, days, directory, duration, host_name, networks, one_of, optional,
+    percent, secret_text, size, stream_quality, template, text, time_zone, whole, yes_no,
 )
 
 # What the option of that name takes at most.
@@ -132,6 +134,21 @@ class Settings:
         by_hand=True)
     max_concurrent_processing: int = option(
         "processing", 2, whole(1, 64), "Recordings finished afterwards at the same time")
+    schedule_days: str = option(
+        "schedule", "daily", days,
+        "Days on which is recorded, such as mon-fri, sun; a channel's own schedule goes before")
+    schedule_start: str = option("schedule", "00:00", clock, "From this time of day on")
+    schedule_end: str = option(
+        "schedule", "24:00", clock, "Until then; earlier than the start means the day after")
+    timezone: str = option(
+        "schedule", "local", time_zone, "On whose clock, such as Europe/Berlin; the machine's")
+    schedule_end_behavior: str = option(
+        "schedule", "complete", one_of("complete", "stop"),
+        "When that ends a recording goes on to its end, or stops")
+    blackouts: str | None = option(
+        "schedule", None, optional(blackouts),
+        "Never then, whatever else says: sat-sun 12:00-14:00; 03:00-04:00; "
+        "2026-12-24..2026-12-26", "none")
     twitch_client_id: str | None = option(
         "twitch", None, text, "A Public application of dev.twitch.tv, for logins and Helix")
     twitch_client_secret: str | None = option(
@@ -190,6 +207,17 @@ def anchored(settings: Settings, base: Path) -> Settings:
         name: base / value for name in OPTIONS
         if isinstance(value := getattr(settings, name), Path)}
     return replace(settings, **paths)
+
+
+def clashes(settings: Settings) -> list[Problem]:
+    """Options that are right by themselves and do not go together."""
+    try:
+        schedule.of_options(
+            settings.schedule_days, settings.schedule_start, settings.schedule_end,
+            settings.blackouts or "", settings.timezone, settings.schedule_end_behavior)
+    except ValueError as error:
+        return [Problem("schedule_end", str(error))]
+    return []
 
 
 def different(one: Settings, other: Settings) -> list[str]:

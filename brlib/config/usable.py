@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import Problem
 from ..naming import inside
-from .settings import Settings, different
+from .settings import Settings, clashes, different
 
 
 def find_problems(before: Settings, after: Settings, captures: Path) -> list[Problem]:
@@ -16,7 +16,7 @@ def find_problems(before: Settings, after: Settings, captures: Path) -> list[Pro
     `captures` is where captures are now: they move with the next start only.
     """
     changed = {"data_directory", "output_directory"}.intersection(different(before, after))
-    problems = []
+    problems = clashes(after)
     for name in sorted(changed):
         if problem := _problem(getattr(after, name)):
             problems.append(Problem(name, problem))

@@ -179,6 +179,12 @@ class Recorder:
         if active is not None:
             active.note(broadcast)
 
+    def end(self, channel_id: str, reason: EndReason) -> None:
+        """End a channel's recording, if there is one; its file is finished."""
+        active = self.find_by_channel(channel_id)
+        if active is not None:
+            active.stop(reason)
+
     def capturing(self, channel_id: str) -> bool | None:
         """None: not being recorded; False: not a segment yet; True: recording."""
         active = self.find_by_channel(channel_id)

@@ -183,6 +183,7 @@ class Service:
                 record=self.recorder.record, capturing=self.recorder.capturing,
                 note=self.recorder.note, free_slots=lambda: self.recorder.free,
                 disk_ok=lambda channel: self.room.allows(channel.output_directory),
+                end=self.recorder.end,
             ),
         )
         self.archive = Archive(

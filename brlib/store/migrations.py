@@ -287,4 +287,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        "ALTER TABLE channels ADD COLUMN schedule TEXT",
+        "ALTER TABLE channels ADD COLUMN filters TEXT",
+        "ALTER TABLE channels ADD COLUMN skips_told TEXT",
+    ),
 )

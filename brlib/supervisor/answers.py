@@ -22,6 +22,7 @@ from ..platforms import Checked, Offline, Platform
 from ..rules import Slots, next_check_s, why_not_record
 from ..store import Store
 from .base import Clocks, Commands, Heard, Refused, Watch, Watches
+from .wishes import Unwanted, Wishes
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +34,15 @@ RECORDED_EVERY_S = 60.0
 KEPT_EVERY_S = 3600.0
 # A live broadcast that could not be opened is asked for again by then.
 REOPEN_S = 30.0
+ENDED_FOR_NOW = {EndReason.DISK: SkipReason.DISK, EndReason.SCHEDULE: SkipReason.SCHEDULE,
+                 EndReason.FILTER: SkipReason.FILTER}
 
 
 class Answers:
     def __init__(
         self, settings: Callable[[], Settings], store: Store, bus: EventBus,
         platforms: Mapping[str, Platform], commands: Commands, watches: Watches, clocks: Clocks,
+        wishes: Wishes,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -48,6 +52,7 @@ class Answers:
         self._watches = watches
         self._clock = clocks.clock
         self._jitter = clocks.jitter
+        self._wishes = wishes
 
     def take(self, channel_id: str, answer: Checked, heard: Heard) -> bool:
         """A platform's answer for one channel; False when nothing can look different after it.
@@ -181,7 +186,11 @@ class Answers:
         self, channel: Channel, watch: Watch, broadcast: Broadcast, pressed: bool
     ) -> None:
         slots = Slots(self._commands.free_slots(), self._commands.disk_ok(channel))
-        watch.skip = why_not_record(channel, broadcast.id, slots)
+        unwanted = self._wishes.against(channel, broadcast)
+        watch.skip = why_not_record(
+            channel, broadcast.id, slots, unwanted.reason if unwanted else None)
+        if unwanted is not None and watch.skip is unwanted.reason:
+            self._tell_skip(channel, watch, broadcast, unwanted)
         if watch.skip is not None:
             return
         if watch.refused is not None and self._clock() < watch.refused.again_s and not pressed:
@@ -191,6 +200,22 @@ class Answers:
         except RecorderError as error:
             log.info("%s is not recorded now: %s", channel.display_name, error)
             watch.skip = SkipReason.CONCURRENCY
+
+    def _tell_skip(
+        self, channel: Channel, watch: Watch, broadcast: Broadcast, unwanted: Unwanted
+    ) -> None:
+        """Once per broadcast and reason, also over a restart."""
+        told_of, _, reasons = (channel.skips_told or "").rpartition(" ")
+        told = set(reasons.split(",")) if told_of == broadcast.id else set()
+        if unwanted.reason in told:
+            return
+        log.info("%s is not recorded: %s", channel.display_name, unwanted.sentence)
+        self._keep(channel, watch, skips_told=" ".join(
+            (str(broadcast.id), ",".join(sorted((told - {""}) | {unwanted.reason.value})))))
+        self._bus.publish(f"{unwanted.reason}_skip", {
+            **about_channel(channel), "broadcast_id": broadcast.id, "title": broadcast.title,
+            "category": broadcast.category, "viewers": broadcast.viewers,
+            "reason": unwanted.sentence})
 
     def over(self, channel_id: str, reason: EndReason | None, edge: str | None,
              error: str | None, trouble: Trouble = Trouble.ERROR) -> None:
@@ -212,9 +237,9 @@ class Answers:
             # What was asked for before that says nothing of what is now.
             watch.heard_s, watch.due_s = self._clock(), self._clock() + 1.0
             watch.refused = None
-            if reason is EndReason.DISK:
-                # The same broadcast still; it is recorded again once there is room.
-                watch.skip = SkipReason.DISK
+            if reason in ENDED_FOR_NOW:
+                # The same broadcast still; it is recorded again once that allows it.
+                watch.skip = ENDED_FOR_NOW[reason]
                 return
             if reason.by_request:
                 watch.skip = SkipReason.STOPPED

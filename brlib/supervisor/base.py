@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ..errors import Trouble
-from ..models import Broadcast, Channel, ChannelStatus, utc_now
+from ..models import Broadcast, Channel, ChannelStatus, EndReason, utc_now
 
 # What the supervisor shows besides a status: a SkipReason, a Trouble, or UPCOMING.
 Reason = str
@@ -114,13 +114,14 @@ class Heard:
 class Commands:
     """What the supervisor asks of the recorder. `capturing`: None without a recording, False
     before its first segment. `disk_ok`: whether the disks have room for a channel's
-    recording."""
+    recording. `end` ends a channel's recording, if there is one."""
 
     record: Callable[[Channel, Broadcast], object]
     capturing: Callable[[str], bool | None]
     note: Callable[[str, Broadcast], None]
     free_slots: Callable[[], int]
     disk_ok: Callable[[Channel], bool]
+    end: Callable[[str, EndReason], None]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 
 from ..config import Settings
 from ..errors import PlatformError, Trouble
@@ -26,6 +27,7 @@ from .base import AT_ONCE_S, CheckPool, Clocks, Commands, Heard, Reason, Watches
 from .board import Board
 from .checks import Checks
 from .rota import Rota
+from .wishes import Wishes
 
 IDLE_S = 1.0
 # Changes are told to us; what another process put into the store is seen then.
@@ -51,8 +53,9 @@ class Supervisor:
         self._listed: dict[str, list[Channel]] = {}
         self._listed_until_s = -math.inf
         self._board = Board(store, bus, self._watches, commands.capturing)
+        self.wishes = Wishes(settings, clocks.now)
         self._answers = Answers(
-            settings, store, bus, platforms, commands, self._watches, clocks)
+            settings, store, bus, platforms, commands, self._watches, clocks, self.wishes)
         self._rota = Rota(platforms, store, clocks)
         self._checks = Checks(
             platforms, self._rota, self._watches, self._take, self.forget, clocks, pools)
@@ -64,6 +67,7 @@ class Supervisor:
         self._checks.give_up_lost()
         if self._clock() >= self._listed_until_s:
             self._list_channels()
+            self._follow_rules()
         if self.due_s() <= self._clock():
             for name, channels in self._listed.items():
                 self._hand_out(name, channels)
@@ -87,6 +91,16 @@ class Supervisor:
             listed[channel.platform].append(channel)
         self._listed = dict(listed)
         self._watches.drop(known)
+
+    def _follow_rules(self) -> None:
+        """End what is not to go on, and look again at what the clock now allows."""
+        for channel in chain.from_iterable(self._listed.values()):
+            watch = self._watches.get(channel.id)
+            if self._commands.capturing(channel.id) is not None:
+                if (reason := self.wishes.end_of(channel, watch.live)) is not None:
+                    self._commands.end(channel.id, reason)
+            elif watch.skip == SkipReason.SCHEDULE and self.wishes.open_now(channel):
+                watch.due_s = AT_ONCE_S
 
     def _hand_out(self, name: str, channels: list[Channel]) -> None:
         interval_s = self._interval_s(name)

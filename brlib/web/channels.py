@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from flask import g
 
 from .. import platforms
-from ..models import Caller, Channel
+from ..models import Caller, Channel, iso, utc_now
 from . import kinds, shapes, views
 from .kinds import Field
 from .routes import Given, Routes, service
@@ -23,6 +24,9 @@ OPTIONS = {
     "display_name": Field(kinds.text),
     "filename_template": Field(kinds.nullable(kinds.template)),
     "output_directory": Field(kinds.nullable(kinds.directory)),
+    "schedule": Field(kinds.nullable(kinds.schedule), about="Instead of the configuration's; "
+                      "null is the configuration's again"),
+    "filters": Field(kinds.nullable(kinds.filters), about="Which broadcasts are recorded"),
 }
 ADD = {
     "platform": Field(kinds.one_of(*platforms.NAMES), required=True),
@@ -74,6 +78,19 @@ def change_channel(channel_id: str, body: Given) -> Any:
 def delete_channel(channel_id: str) -> None:
     """Its recordings stay. While it is being recorded it cannot go."""
     service().watchlist.delete(channel_id)
+
+
+@routes.get("/channels/<channel_id>/schedule/preview", "See when a channel is recorded",
+            shapes.PREVIEW, query={"days": Field(kinds.whole_text(1, 31), about="So many; 7")},
+            errors=(NOT_FOUND,))
+def preview_schedule(channel_id: str, query: Given) -> Any:
+    """The windows that are open from now on, by the channel's own schedule or the
+    configuration's, blackouts taken out."""
+    times = service().supervisor.wishes.schedule(service().store.channels.get(channel_id))
+    begin = utc_now()
+    end = begin + timedelta(days=query.get("days", 7))
+    return {"channel_id": channel_id, "open": times.open_at(begin), "windows": [
+        {"start": iso(start), "end": iso(end)} for start, end in times.windows_between(begin, end)]}
 
 
 @routes.post("/channels/<channel_id>/check", "Look whether a channel is live", shapes.CHECKED,

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .. import naming, quality
+from .. import filters as filtering
+from .. import naming, quality, schedule as scheduling
 from ..accounts import USERNAME_MAX
 from ..passwords import PASSWORD_MAX
+from ..windows import SPANS_MAX
 
 MAX_TEXT = 2000
 DATE_MAX_LENGTH = len("2026-02-02")
@@ -141,6 +143,31 @@ def _template(value: Any) -> str:
 directory = Kind(_text, {"type": "string", "pattern": "^/", "examples": ["/srv/recordings"]})
 template = Kind(_template, {"type": "string", "maxLength": MAX_TEXT,
                             "examples": ["{channel}/{date}_{title}"]})
+
+
+_DAY_LIST: Schema = {"type": ["array", "string"], "items": {"type": "string"},
+                     "examples": [["mon", "tue"], "mon-fri, sun"]}
+# As the modules want them kept: JSON in one form.
+schedule = Kind(scheduling.canonical, {
+    "type": "object", "additionalProperties": False, "properties": {
+        "windows": {"type": ["array", "null"], "maxItems": SPANS_MAX, "items": {
+            "type": "object", "additionalProperties": False,
+            "required": ["days", "start", "end"], "properties": {
+                "days": _DAY_LIST, "start": {"type": "string", "examples": ["18:00"]},
+                "end": {"type": "string", "examples": ["02:00"]}}}},
+        "blackouts": {"type": ["array", "null"], "maxItems": SPANS_MAX, "items": {
+            "type": "string", "examples": ["sat-sun 12:00-14:00", "2026-12-24..2026-12-26"]}},
+        "timezone": {"type": ["string", "null"], "examples": ["Europe/Berlin"]},
+        "end_behavior": {"type": ["string", "null"],
+                         "enum": [*scheduling.EndBehavior, None]}}})
+_WORDS: Schema = {"type": ["string", "null"], "maxLength": filtering.TEXT_MAX,
+                  "examples": ["speedrun, world record, !rerun"]}
+filters = Kind(filtering.canonical, {
+    "type": "object", "additionalProperties": False, "properties": {
+        "title": _WORDS, "category": _WORDS,
+        "min_viewers": {"type": ["integer", "null"], "minimum": 0,
+                        "maximum": filtering.VIEWERS_MAX},
+        "strict": {"type": ["boolean", "null"]}}})
 
 
 def nullable(kind: Kind) -> Kind:

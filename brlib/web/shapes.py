@@ -16,8 +16,10 @@ from ..models import (
     PLATFORMS, Activity, ChannelStatus, EndReason, GapCause, RecordingStatus, Role, SkipReason,
 )
 from ..quality import QUALITIES
+from ..schedule import EndBehavior
 from ..supervisor import UPCOMING
 from ..store.api_keys import FULL, READ
+from ..windows import DAYS
 
 Schema = dict[str, Any]
 
@@ -87,13 +89,23 @@ CHANNEL = named("Channel", shape({
     "last_checked_at": or_null(TIME),
     "last_error": or_null(STRING), "created_at": TIME, "priority": INTEGER, "paused": FLAG,
     "filename_template": or_null(STRING), "output_directory": or_null(STRING),
-    "schedule": {"type": "null"}, "filters": {"type": "null"}, "quota_bytes": {"type": "null"},
+    "schedule": or_null(shape({
+        "windows": many(shape({"days": many(one_of(*DAYS)), "start": STRING, "end": STRING})),
+        "blackouts": many(STRING), "timezone": or_null(STRING),
+        "end_behavior": or_null(one_of(*EndBehavior))})),
+    "filters": or_null(shape({
+        "title": or_null(STRING), "category": or_null(STRING), "min_viewers": COUNT,
+        "strict": FLAG})),
+    "quota_bytes": {"type": "null"},
     "retention": {"type": "null"}, "processing": {"type": "null"},
 }))
 CHECKED = named("CheckedChannel", shape({
     "id": ids("ch"), "live": FLAG, "status": one_of(*ChannelStatus), "title": or_null(STRING),
     "category": or_null(STRING), "viewers": or_null(COUNT), "recording_id": or_null(ids("rec")),
 }))
+PREVIEW = named("SchedulePreview", shape({
+    "channel_id": ids("ch"), "open": FLAG,
+    "windows": many(shape({"start": TIME, "end": TIME}))}))
 _IMAGE = or_null(shape({"url": STRING, "custom": FLAG, "updated_at": TIME}))
 PROFILE = named("ChannelProfile", shape({
     "id": ids("ch"), "platform": one_of(*PLATFORMS), "name": STRING, "display_name": STRING,

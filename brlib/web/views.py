@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ..images import Image, ImageKind
@@ -13,9 +14,7 @@ from ..recorder import ActiveRecording
 from ..store.api_keys import ApiKey
 
 # Options of a channel that have no rules yet.
-_LATER: dict[str, None] = {
-    "schedule": None, "filters": None, "quota_bytes": None, "retention": None, "processing": None,
-}
+_LATER: dict[str, None] = {"quota_bytes": None, "retention": None, "processing": None}
 
 
 def place(subject: Channel, role: Role) -> tuple[str, str]:
@@ -54,6 +53,8 @@ def channel(
         "paused": subject.paused,
         "filename_template": subject.filename_template,
         "output_directory": subject.output_directory,
+        "schedule": json.loads(subject.schedule) if subject.schedule else None,
+        "filters": json.loads(subject.filters) if subject.filters else None,
         **_LATER,
     }
 
