@@ -48,8 +48,18 @@ class SkipReason(StrEnum):
     CONCURRENCY = "concurrency"
     DISK = "disk"
     FILTER = "filter"
+    QUOTA = "quota"
     SCHEDULE = "schedule"
     STOPPED = "stopped"
+
+
+class QuotaState(StrEnum):
+    """How what recordings take stands to the quota for them."""
+
+    UNLIMITED = "unlimited"
+    OK = "ok"
+    WARNING = "warning"
+    EXCEEDED = "exceeded"
 
 
 class RecordingStatus(StrEnum):
@@ -179,6 +189,7 @@ class Channel:
     schedule: str | None = None
     filters: str | None = None
     skips_told: str | None = None
+    quota_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -239,7 +250,8 @@ class Sums:
 
 @dataclass(frozen=True)
 class Recording:
-    """One broadcast (or the part of it since someone stopped another recording)."""
+    """One broadcast (or the part of it since someone stopped another recording). `protected`:
+    no rule deletes it, and no person before that is taken back."""
 
     id: str
     channel_id: str
@@ -259,6 +271,7 @@ class Recording:
     error: str | None = None
     filename_template: str | None = None
     output_directory: str | None = None
+    protected: bool = False
 
     @property
     def file_path(self) -> str | None:

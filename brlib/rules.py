@@ -6,13 +6,13 @@ a file or a socket: what is needed is handed in, so every rule is a table of cas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
 from .errors import Trouble
-from .models import Channel, ChannelStatus, SkipReason
+from .models import Channel, ChannelStatus, QuotaState, SkipReason
 
 CHECK_BACKOFF_MAX_S = 600.0
 NOT_FOUND_MAX_S = 3600.0
@@ -161,6 +161,28 @@ def quota_percent(used_bytes: int, quota_bytes: int | None) -> int | None:
     if quota_bytes is None:
         return None
     return round(100 * used_bytes / quota_bytes) if quota_bytes > 0 else 100
+
+
+def quota_state(used_bytes: int, quota_bytes: int | None, warning_percent: int) -> QuotaState:
+    if quota_bytes is None:
+        return QuotaState.UNLIMITED
+    if used_bytes >= quota_bytes:
+        return QuotaState.EXCEEDED
+    near = 100 * used_bytes >= warning_percent * quota_bytes
+    return QuotaState.WARNING if near else QuotaState.OK
+
+
+def over_quotas(
+    used_bytes: Mapping[str, int], quotas: Mapping[str, int], quota_bytes: int | None
+) -> list[str | None]:
+    """Whose quotas are used up: channels by id, then None where the common one is. In this
+    order room is made: what a channel gives up the common quota gets, too."""
+    over: list[str | None] = [
+        channel_id for channel_id, limit in quotas.items()
+        if used_bytes.get(channel_id, 0) >= limit]
+    if quota_bytes is not None and sum(used_bytes.values()) >= quota_bytes:
+        over.append(None)
+    return over
 
 
 # How much room there has to be again before a disk that was short is recorded to.

@@ -125,6 +125,7 @@ class FakeRecorder:
         self.notes: list[tuple[str, str | None, str | None]] = []
         self.free = 3
         self.disk_ok = True
+        self.over_quota: str | None = None
         self.refuses: Exception | None = None
         self.ended: list[tuple[str, EndReason]] = []
 
@@ -141,6 +142,7 @@ class FakeRecorder:
         return Commands(
             record=self.record, capturing=self.begun.get, note=self.note,
             free_slots=lambda: self.free - len(self.begun), disk_ok=lambda channel: self.disk_ok,
+            over_quota=lambda channel: self.over_quota,
             end=lambda channel_id, reason: self.ended.append((channel_id, reason)))
 
 

@@ -9,10 +9,11 @@ from itertools import pairwise
 
 import pytest
 
-from brlib.models import Channel, ChannelStatus, SkipReason
+from brlib.models import Channel, ChannelStatus, QuotaState, SkipReason
 from brlib.rules import (
     CHECK_BACKOFF_MAX_S, Absence, Retention, Slots, Verdict, channel_status, end_of_broadcast,
-    expired, next_check_s, quota_percent, reopen_after_s, stalled, why_not_record,
+    expired, next_check_s, over_quotas, quota_percent, quota_state, reopen_after_s, stalled,
+    why_not_record,
 )
 
 CHANNEL = Channel(
@@ -169,3 +170,30 @@ def test_both_rules_never_delete_more_than_one_alone() -> None:
 ])
 def test_quota_percent(used_bytes: int, quota_bytes: int | None, expected: int | None) -> None:
     assert quota_percent(used_bytes, quota_bytes) == expected
+
+
+@pytest.mark.parametrize("used_bytes, quota_bytes, expected", [
+    (0, None, QuotaState.UNLIMITED), (2 ** 60, None, QuotaState.UNLIMITED),
+    (0, 100, QuotaState.OK), (79, 100, QuotaState.OK), (80, 100, QuotaState.WARNING),
+    (99, 100, QuotaState.WARNING), (100, 100, QuotaState.EXCEEDED),
+    (101, 100, QuotaState.EXCEEDED), (0, 0, QuotaState.EXCEEDED),
+    # A float would round it.
+    (2 ** 53 * 4 // 5 - 1, 2 ** 53, QuotaState.OK),
+])
+def test_quota_state(used_bytes: int, quota_bytes: int | None, expected: QuotaState) -> None:
+    assert quota_state(used_bytes, quota_bytes, 80) is expected
+
+
+@pytest.mark.parametrize("used, quotas, quota, expected", [
+    pytest.param({}, {}, None, [], id="nothing"),
+    pytest.param({"a": 9, "b": 9}, {}, None, [], id="no quota"),
+    pytest.param({"a": 9, "b": 1}, {"a": 9, "b": 2, "c": 1}, None, ["a"], id="a channel's"),
+    pytest.param({"a": 9, "b": 1}, {}, 10, [None], id="that of all"),
+    pytest.param({"a": 9, "b": 1}, {}, 11, [], id="not yet"),
+    pytest.param({"a": 9, "gone": 1}, {"a": 5}, 10, ["a", None], id="a channel's first"),
+    pytest.param({}, {"a": 0}, 0, ["a", None], id="quotas of nothing"),
+])
+def test_over_quotas(
+    used: dict[str, int], quotas: dict[str, int], quota: int | None, expected: list[str | None]
+) -> None:
+    assert over_quotas(used, quotas, quota) == expected

@@ -143,6 +143,19 @@ def test_what_stops_matching(strict: bool, ended: list[EndReason], make: Make) -
         assert len(loop.recorder.recorded) == 2
 
 
+def test_a_quota_is_told_of_once_and_taken_up_again(make: Make) -> None:
+    loop = make()
+    channel = watched(loop)
+    loop.recorder.over_quota = "The quota is used up"
+    loop.run(120)
+    assert loop.shows(channel) == ("live", "quota")
+    assert skips(loop) == [("quota_skip", "The quota is used up")]
+    loop.recorder.over_quota = None
+    loop.supervisor.reconsider()
+    loop.run(1)
+    assert loop.recorder.recorded == [("anna", "b1")]
+
+
 def test_the_button_keeps_to_the_rules(make: Make) -> None:
     loop = make()
     channel = watched(loop, schedule=LATER)

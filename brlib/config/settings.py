@@ -81,7 +81,13 @@ class Settings:
         "storage", Path("recordings"), directory, "Where finished files go")
     quota: int | None = option(
         "storage", None, optional(size),
-        "What /api/storage compares the bytes of all recordings with", "none")
+        "What all recordings may take together; a channel can have a quota_bytes of its own",
+        "none")
+    quota_warning_percent: int = option(
+        "storage", 80, percent, "A quota that is used up to here is warned of", "80%")
+    when_quota_reached: str = option(
+        "storage", "block", one_of("block", "delete-oldest"),
+        "block: no recording starts; delete-oldest: complete ones that are not protected go")
     disk_warning_percent: int = option(
         "storage", 90, percent, "A disk that is as full as this is warned of", "90%")
     min_free_space: int = option(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,7 +39,17 @@ class Archive:
     def get(self, recording_id: str) -> Recording:
         """As of this moment. Raises RecordingNotFound."""
         active = self._find_running(recording_id)
-        return active.now() if active is not None else self.store.recordings.get(recording_id)
+        if active is None:
+            return self.store.recordings.get(recording_id)
+        return replace(
+            active.now(), protected=self.store.recordings.is_protected(recording_id))
+
+    def change(self, recording_id: str, **changes: bool) -> Recording:
+        """Set whether it is protected. Raises RecordingNotFound, Conflict while it is being
+        deleted."""
+        if changes:
+            self.store.recordings.change(recording_id, **changes)
+        return self.get(recording_id)
 
     def _find_running(self, recording_id: str) -> ActiveRecording | None:
         """The active recording behind an id, while it knows more than the store."""
@@ -66,9 +76,11 @@ class Archive:
     def cancel(self, recording_id: str) -> Recording:
         """End an active recording and discard it; the recording as it was last.
 
-        Raises RecordingNotFound, Conflict.
+        Raises RecordingNotFound, Conflict when it is over or protected.
         """
         active = self.recorder.get(recording_id)
+        if self.store.recordings.is_protected(recording_id):
+            raise Conflict("The recording is protected: take that back first")
         active.stop(EndReason.CANCELLED)
         active.finished.wait(STOP_MAX_S)
         if active.recording.end_reason not in (None, EndReason.CANCELLED):

@@ -31,9 +31,10 @@ from ..disks import Disks, Room, RoomCommands
 from ..errors import Unavailable
 from ..events import EventBus
 from ..images import Images
-from ..models import utc_now
+from ..models import RecordingStatus, utc_now
 from ..notify import Notifier
 from ..platforms import Platform, YtDlp, all_platforms
+from ..quotas import QuotaCommands, Quotas
 from ..recorder import Outside, Over, Recorder
 from ..storage import Cleanup, Storage
 from ..store import Store, open_or_rebuild
@@ -82,6 +83,7 @@ class Service:
         self.storage: Storage
         self.adoption: Adoption
         self.room: Room
+        self.quotas: Quotas
         self.images: Images
         self.tools: Tools
         self.credentials: Credentials
@@ -177,13 +179,15 @@ class Service:
         self.room = Room(now, self.disks, self.bus, RoomCommands(
             uses=usage.uses, directories=usage.directories, stop=usage.stop,
             on_room=self._room_again))
+        self.quotas = Quotas(now, store, self.bus, QuotaCommands(
+            captured=self._captured, remove=self._remove, on_room=self._room_again))
         self.supervisor = Supervisor(
             now, store, self.bus, self.platforms,
             Commands(
                 record=self.recorder.record, capturing=self.recorder.capturing,
                 note=self.recorder.note, free_slots=lambda: self.recorder.free,
                 disk_ok=lambda channel: self.room.allows(channel.output_directory),
-                end=self.recorder.end,
+                over_quota=lambda channel: self.quotas.against(channel), end=self.recorder.end,
             ),
         )
         self.archive = Archive(
@@ -202,7 +206,7 @@ class Service:
         for name, feature in (
             ("credentials", self.credentials), ("images", self.images),
             ("viewing", self.viewing), ("assembly", self.assembly), ("recorder", self.recorder),
-            ("room", self.room), ("adoption", self.adoption),
+            ("room", self.room), ("quotas", self.quotas), ("adoption", self.adoption),
         ):
             self.notifier.starting(name)
             feature.start()
@@ -226,6 +230,7 @@ class Service:
             logs.set_level(after.log_level)
         self.bus.publish("config_reloaded", {
             "changed": names, "restart_required": self.configuration.restart_required})
+        self.quotas.worker.wake()
         self.supervisor.reconsider()
         self.watchlist.hurry()
 
@@ -294,8 +299,9 @@ class Service:
         return found, fatal
 
     def _watched_workers(self) -> list[Worker]:
-        return [*self._workers, self.disks.worker, self.room.worker, self.credentials.worker,
-                self.viewing.worker, self.adoption.worker, *self.images.fetchers]
+        return [*self._workers, self.disks.worker, self.room.worker, self.quotas.worker,
+                self.credentials.worker, self.viewing.worker, self.adoption.worker,
+                *self.images.fetchers]
 
     def find_still(self) -> list[Standstill]:
         """What ought to move and does not. Waits for no disk and no request."""
@@ -317,7 +323,17 @@ class Service:
     def storage_info(self) -> dict[str, Any]:
         """The storage object of the API."""
         return {**self.storage.info([a.now() for a in self.recorder.find_active()]),
-                **self.room.info()}
+                **self.quotas.info(), **self.room.info()}
+
+    def _captured(self) -> dict[str, int]:
+        """What active recordings have captured by now, by their ids."""
+        return {active.recording.id: active.sums.captured_bytes
+                for active in self.recorder.find_active()}
+
+    def _remove(self, recording_id: str) -> None:
+        """A complete recording, by a rule. Raises what `Storage.remove` does."""
+        self.storage.remove(recording_id, True, (RecordingStatus.COMPLETE,))
+        self.viewing.forget(recording_id)
 
     def cleanup(self) -> Cleanup:
         """Run the retention rules now. Raises Unavailable while the clock, by which they go,

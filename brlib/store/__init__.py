@@ -15,6 +15,7 @@ from .base import Database, is_damage
 from .channels import Channels
 from .credentials import Credentials, LoginFlows
 from .platform_ids import PlatformIds
+from .quota_states import QuotaStates
 from .rebuild import Rebuilt as Rebuilt
 from .rebuild import mend
 from .recordings import Recordings
@@ -34,6 +35,7 @@ class Store:
     login_flows: LoginFlows
     rests: Rests
     kick_ids: PlatformIds
+    quota_states: QuotaStates
 
     def close(self) -> None:
         self.database.close()
@@ -52,7 +54,7 @@ def open_store(path: Path) -> Store:
     return Store(
         database, Channels(database), Recordings(database), ApiKeys(database), Users(database),
         Sessions(database), Credentials(database), LoginFlows(database),
-        Rests(database), PlatformIds(database, "kick"))
+        Rests(database), PlatformIds(database, "kick"), QuotaStates(database))
 
 
 def open_or_rebuild(path: Path, expected: bool) -> tuple[Store, Rebuilt | None]:

@@ -292,4 +292,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE channels ADD COLUMN filters TEXT",
         "ALTER TABLE channels ADD COLUMN skips_told TEXT",
     ),
+    (
+        "ALTER TABLE channels ADD COLUMN quota_bytes INTEGER",
+        "ALTER TABLE recordings ADD COLUMN protected INTEGER NOT NULL DEFAULT 0",
+        # Of a channel; of all together under an empty id.
+        """
+        CREATE TABLE quota_states (
+            channel_id TEXT PRIMARY KEY,
+            state TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+    ),
 )

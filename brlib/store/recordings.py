@@ -77,6 +77,22 @@ class Recordings:
             "INDEXED BY recordings_channel WHERE channel_id = ? AND status = ? "
             "ORDER BY ended DESC, id DESC", (channel_id, status))]
 
+    def find_oldest(self, channel_id: str | None, limit: int) -> list[str]:
+        """Ids of complete recordings that are not protected, of a channel or (None) of all,
+        the earliest end first: what may go where room is wanted."""
+        own = "INDEXED BY recordings_channel WHERE channel_id = ? AND"
+        common = "INDEXED BY recordings_status WHERE"
+        return [row[0] for row in self._database.rows(
+            f"SELECT id FROM recordings {own if channel_id else common} status = ? "
+            "AND NOT protected AND used_bytes > 0 "
+            "ORDER BY coalesce(ended_at, started_at), id LIMIT ?",
+            (*([channel_id] if channel_id else []), RecordingStatus.COMPLETE, limit))]
+
+    def is_protected(self, recording_id: str) -> bool:
+        """False, too, for one whose row could not be written yet."""
+        return any(row[0] for row in self._database.rows(
+            "SELECT protected FROM recordings WHERE id = ?", (recording_id,)))
+
     def used_bytes(self, committed: Mapping[str, int] | None = None) -> dict[str, int]:
         """Bytes of finished files and of captures, by channel id. `committed`: what active
         recordings (by id) have captured, where that is known better than from their rows."""
@@ -110,6 +126,8 @@ class Recordings:
         """
         with self._database.write(durable) as db:
             recording = _get(db, recording_id)
+            if recording_id in self._claimed and "protected" in changes:
+                raise Conflict("The recording is being deleted")
             wanted = changes.get("status", recording.status)
             if wanted != recording.status:
                 self._check_move(recording, wanted)
@@ -151,14 +169,16 @@ class Recordings:
         self, recording_id: str, statuses: Collection[RecordingStatus]
     ) -> Iterator[Recording]:
         """A recording for whoever deletes it: meanwhile it keeps its status and nobody else
-        claims it. Raises RecordingNotFound, and Conflict when it is claimed or has another
-        status than those."""
+        claims it. Raises RecordingNotFound, and Conflict when it is claimed, is protected or
+        has another status than those."""
         with self._database.write(durable=False) as db:
             recording = _get(db, recording_id)
             if recording_id in self._claimed:
                 raise Conflict("The recording is being deleted")
             if recording.status not in statuses:
                 raise Conflict(f"The recording is {recording.status}")
+            if recording.protected:
+                raise Conflict("The recording is protected: take that back first")
             self._claimed.add(recording_id)
         try:
             yield recording

@@ -16,7 +16,7 @@ COLUMNS = (
     "id", "channel_id", "channel_name", "platform", "title", "category", "quality",
     "broadcast_id", "status", "started_at", "ended_at", "end_reason", "files",
     "file_size_bytes", "error", "filename_template", "output_directory",
-    *(f.name for f in fields(Sums)),
+    "protected", *(f.name for f in fields(Sums)),
 )
 SELECTED = ", ".join(COLUMNS)
 
@@ -39,7 +39,7 @@ def to_recording(row: sqlite3.Row) -> Recording:
     500 of them."""
     (identity, channel_id, channel_name, platform, title, category, quality, broadcast_id,
      status, started_at, ended_at, end_reason, files, file_size_bytes, error,
-     filename_template, output_directory, *sums) = row
+     filename_template, output_directory, protected, *sums) = row
     return Recording(
         id=identity,
         channel_id=channel_id,
@@ -59,6 +59,7 @@ def to_recording(row: sqlite3.Row) -> Recording:
         error=error,
         filename_template=filename_template,
         output_directory=output_directory,
+        protected=bool(protected),
     )
 
 

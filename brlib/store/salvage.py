@@ -122,7 +122,7 @@ def _last_rowid(old: sqlite3.Connection, table: str) -> int | None:
 
 def _drop_broken(db: sqlite3.Connection, table: Table) -> int:
     """Rows whose values are none of ours: one would make every list of them fail."""
-    key = "platform" if table.name in KEYED else "rowid"
+    key = KEYED.get(table.name, "rowid")
     numbers = db.execute(f"SELECT {key} FROM {table.name} ORDER BY {key}").fetchall()
     rows = db.execute(f"SELECT {table.columns} FROM {table.name} ORDER BY {key}")
     broken = [tuple(number) for number, row in zip(numbers, rows, strict=True)

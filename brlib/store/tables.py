@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..models import Recording
+from ..models import QuotaState, Recording
 from .api_keys import to_key
 from .base import need_time
 from .channels import to_channel
@@ -53,13 +53,15 @@ TABLES = (
     Table("login_flows", "*", to_flow),
     Table("platform_rests", "*", lambda row: need_time(row["until"])),
     Table("platform_ids", "*", lambda row: int(row["number"])),
+    Table("quota_states", "*", lambda row: QuotaState(row["state"])),
     # 100,000 of them take a second.
     Table("recordings", SELECTED, _to_recording,
           "WHERE status IN ('recording', 'paused', 'processing')"),
     Table("gaps", "*", to_gap, "WHERE 0"),
 )
-# Without a rowid.
-KEYED = ("platform_rests", "platform_ids")
+# Without a rowid, and what their rows go by.
+KEYED = {
+    "platform_rests": "platform", "platform_ids": "platform", "quota_states": "channel_id"}
 
 
 def is_sound(table: Table, row: sqlite3.Row) -> bool:

@@ -186,7 +186,7 @@ class Answers:
         self, channel: Channel, watch: Watch, broadcast: Broadcast, pressed: bool
     ) -> None:
         slots = Slots(self._commands.free_slots(), self._commands.disk_ok(channel))
-        unwanted = self._wishes.against(channel, broadcast)
+        unwanted = self._wishes.against(channel, broadcast) or self._over_quota(channel)
         watch.skip = why_not_record(
             channel, broadcast.id, slots, unwanted.reason if unwanted else None)
         if unwanted is not None and watch.skip is unwanted.reason:
@@ -200,6 +200,10 @@ class Answers:
         except RecorderError as error:
             log.info("%s is not recorded now: %s", channel.display_name, error)
             watch.skip = SkipReason.CONCURRENCY
+
+    def _over_quota(self, channel: Channel) -> Unwanted | None:
+        sentence = self._commands.over_quota(channel)
+        return Unwanted(SkipReason.QUOTA, sentence) if sentence is not None else None
 
     def _tell_skip(
         self, channel: Channel, watch: Watch, broadcast: Broadcast, unwanted: Unwanted

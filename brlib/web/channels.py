@@ -27,6 +27,8 @@ OPTIONS = {
     "schedule": Field(kinds.nullable(kinds.schedule), about="Instead of the configuration's; "
                       "null is the configuration's again"),
     "filters": Field(kinds.nullable(kinds.filters), about="Which broadcasts are recorded"),
+    "quota_bytes": Field(kinds.nullable(kinds.whole(0, 2 ** 53)),
+                         about="What its recordings may take, besides the common quota"),
 }
 ADD = {
     "platform": Field(kinds.one_of(*platforms.NAMES), required=True),

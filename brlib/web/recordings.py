@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..models import PLATFORMS, Recording, RecordingStatus
@@ -23,13 +24,15 @@ LIST = {
     "limit": Field(kinds.whole_text(1, 500), about="50 unless said otherwise"),
     "offset": Field(kinds.whole_text(0, 2 ** 53)),
 }
+CHANGE = {"protected": Field(
+    kinds.flag, about="Whether no rule deletes it, and no person before this is taken back")}
 DELETE = {"delete_file": Field(kinds.flag_text, about="Also the file; true unless said otherwise")}
 
 
 def shown(recording: Recording) -> dict[str, Any]:
     active = service().recorder.find(recording.id) if recording.active else None
-    return views.recording(
-        active.now() if active else recording, active.activity if active else None)
+    now = replace(active.now(), protected=recording.protected) if active else recording
+    return views.recording(now, active.activity if active else None)
 
 
 @routes.get("/recordings", "List recordings, newest first", shapes.RECORDINGS, query=LIST)
@@ -56,10 +59,17 @@ def get_recording(recording_id: str) -> Any:
     return shown(service().archive.get(recording_id))
 
 
+@routes.patch("/recordings/<recording_id>", "Protect a recording", shapes.RECORDING,
+              body=CHANGE, errors=(NOT_FOUND, "CONFLICT"))
+def change_recording(recording_id: str, body: Given) -> Any:
+    return shown(service().archive.change(recording_id, **body))
+
+
 @routes.delete("/recordings/<recording_id>", "Delete a recording", query=DELETE,
                errors=(NOT_FOUND, "CONFLICT", "UNAVAILABLE"))
 def delete_recording(recording_id: str, query: Given) -> None:
-    """With its file, unless told otherwise. Not while it is active or being processed; and a
+    """With its file, unless told otherwise. Not while it is active, being processed or
+    protected; and a
     failed one whose capture is the only copy of it only with delete_file=true."""
     service().archive.delete(recording_id, query.get("delete_file", True))
 

@@ -13,7 +13,8 @@ from ..credentials import LoginStatus
 from ..disks import DiskState
 from ..errors import Trouble
 from ..models import (
-    PLATFORMS, Activity, ChannelStatus, EndReason, GapCause, RecordingStatus, Role, SkipReason,
+    PLATFORMS, Activity, ChannelStatus, EndReason, GapCause, QuotaState, RecordingStatus, Role,
+    SkipReason,
 )
 from ..quality import QUALITIES
 from ..schedule import EndBehavior
@@ -96,7 +97,7 @@ CHANNEL = named("Channel", shape({
     "filters": or_null(shape({
         "title": or_null(STRING), "category": or_null(STRING), "min_viewers": COUNT,
         "strict": FLAG})),
-    "quota_bytes": {"type": "null"},
+    "quota_bytes": or_null(COUNT),
     "retention": {"type": "null"}, "processing": {"type": "null"},
 }))
 CHECKED = named("CheckedChannel", shape({
@@ -129,6 +130,7 @@ RECORDING = named("Recording", shape({
     "ended_at": or_null(TIME), "end_reason": or_null(one_of(*EndReason)), "segments": COUNT,
     "completeness": SHARE, "gaps": COUNT, "parts": COUNT, "files": many(STRING),
     "error": or_null(STRING), "activity": or_null(one_of(*Activity)),
+    "protected": FLAG,
 }))
 RECORDINGS = named("RecordingPage", shape({
     "recordings": many(RECORDING), "total": COUNT, "limit": COUNT, "offset": COUNT,
@@ -157,6 +159,8 @@ DISK = named("Disk", shape({
 STORAGE = named("Storage", shape({
     "total_used": COUNT, "total_available": COUNT, "quota": or_null(COUNT),
     "quota_used_percent": or_null({**NUMBER, "minimum": 0}), "by_channel": of_each(COUNT),
+    "quota_status": one_of(*QuotaState), "channel_quotas": of_each(shape({
+        "quota": COUNT, "used": COUNT, "used_percent": COUNT, "status": one_of(*QuotaState)})),
     "disks": many(DISK), "hours_left": _HOURS,
 }))
 CLEANUP = named("Cleanup", shape({"deleted": many(ids("rec")), "freed_bytes": COUNT}))

@@ -14,7 +14,7 @@ from ..recorder import ActiveRecording
 from ..store.api_keys import ApiKey
 
 # Options of a channel that have no rules yet.
-_LATER: dict[str, None] = {"quota_bytes": None, "retention": None, "processing": None}
+_LATER: dict[str, None] = {"retention": None, "processing": None}
 
 
 def place(subject: Channel, role: Role) -> tuple[str, str]:
@@ -55,6 +55,7 @@ def channel(
         "output_directory": subject.output_directory,
         "schedule": json.loads(subject.schedule) if subject.schedule else None,
         "filters": json.loads(subject.filters) if subject.filters else None,
+        "quota_bytes": subject.quota_bytes,
         **_LATER,
     }
 
@@ -119,6 +120,7 @@ def recording(subject: Recording, activity: Activity | None) -> dict[str, Any]:
         "files": list(subject.files),
         "error": subject.error,
         "activity": activity.value if activity else None,
+        "protected": subject.protected,
     }
 
 
