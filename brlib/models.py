@@ -164,8 +164,8 @@ class Caller:
 class Channel:
     """A live source that someone asked us to watch, and what is remembered of it.
 
-    `schedule` and `filters` are the JSON that those modules make and read; `skips_told` is the
-    broadcast whose skips were told of, and their reasons.
+    `schedule`, `filters` and `retention` are the JSON that those modules make and read;
+    `skips_told` is the broadcast whose skips were told of, and their reasons.
     """
 
     id: str
@@ -190,6 +190,7 @@ class Channel:
     filters: str | None = None
     skips_told: str | None = None
     quota_bytes: int | None = None
+    retention: str | None = None
 
 
 @dataclass(frozen=True)

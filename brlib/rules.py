@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from enum import Enum
 
 from .errors import Trouble
@@ -129,31 +128,6 @@ def end_of_broadcast(absence: Absence, reconnect_window_s: float) -> Verdict:
 def stalled(idle_s: float, target_duration_s: float) -> bool:
     """Whether a capture that committed nothing for `idle_s` no longer counts as capturing."""
     return idle_s > min(STALL_CEILING_S, max(STALL_FLOOR_S, 3 * target_duration_s))
-
-
-@dataclass(frozen=True)
-class Retention:
-    """What is kept of a channel's finished recordings: those that ended within so many days,
-    the latest so many. With both, whichever keeps more; with neither, everything."""
-
-    days: int | None = None
-    keep_latest: int | None = None
-
-
-def expired(
-    finished: Sequence[tuple[str, datetime]], retention: Retention, now: datetime
-) -> list[str]:
-    """Which of a channel's finished recordings are to be deleted, oldest first.
-
-    `finished` are their ids and ends, the latest first.
-    """
-    if retention.days is None and retention.keep_latest is None:
-        return []
-    found = [
-        recording_id for recording_id, ended_at in finished[retention.keep_latest or 0:]
-        if retention.days is None or now - ended_at > timedelta(days=retention.days)
-    ]
-    return found[::-1]
 
 
 def quota_percent(used_bytes: int, quota_bytes: int | None) -> int | None:

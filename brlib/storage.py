@@ -21,10 +21,11 @@ from typing import Any
 from . import sidecar
 from .config import Settings, among_data
 from .disks import Disks, NoAnswer
-from .errors import Conflict, RecordingNotFound, Unavailable
+from .errors import ChannelNotFound, Conflict, RecordingNotFound, Unavailable
 from .models import Recording, RecordingStatus
 from .naming import inside
-from .rules import Retention, expired, quota_percent
+from .retention import Retention, expired, parse
+from .rules import quota_percent
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,15 @@ class Cleanup:
 
     deleted: list[str]
     freed_bytes: int
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """A recording that a cleanup would delete, why, and what it takes."""
+
+    recording_id: str
+    reason: str
+    used_bytes: int
 
 
 class Storage:
@@ -103,7 +113,7 @@ class Storage:
         """
         deleted: list[str] = []
         freed_bytes = 0
-        for recording_id in self._expired(now):
+        for recording_id, _ in self._expired(now):
             if self._stopping.is_set():
                 break
             try:
@@ -120,15 +130,44 @@ class Storage:
             log.info("Retention deleted %d recordings, %d bytes", len(deleted), freed_bytes)
         return Cleanup(deleted, freed_bytes)
 
-    def _expired(self, now: datetime) -> Iterator[str]:
-        """By the rules as they are when a channel's turn comes."""
+    def find_doomed(self, now: datetime) -> list[Doomed]:
+        """What a cleanup would delete, the oldest of each channel first. Changes nothing."""
+        found = []
+        for recording_id, reason in self._expired(now):
+            try:
+                used_bytes = self._store.recordings.used_of(recording_id)
+            except RecordingNotFound as error:
+                log.debug("%s is gone already", error)
+                continue
+            found.append(Doomed(recording_id, reason, used_bytes))
+        return found
+
+    @property
+    def by_age(self) -> bool:
+        """Whether anything is deleted for its age."""
+        channels = (parse(channel.retention).days for channel in self._store.channels.find_all()
+                    if channel.retention is not None)
+        return self._settings().retention_days is not None or any(channels)
+
+    def _expired(self, now: datetime) -> Iterator[tuple[str, str]]:
+        """Ids and why, by the rules as they are when a channel's turn comes."""
         recordings = self._store.recordings
         for channel_id in recordings.find_channels(RecordingStatus.COMPLETE):
-            settings = self._settings()
-            retention = Retention(settings.retention_days, settings.retention_keep_latest)
-            if retention != Retention():
+            retention = self._retention(channel_id)
+            if retention.deletes:
                 finished = recordings.find_ends(channel_id, RecordingStatus.COMPLETE)
-                yield from expired(finished, retention, now)
+                reason = retention.sentence()
+                yield from ((one, reason) for one in expired(finished, retention, now))
+
+    def _retention(self, channel_id: str) -> Retention:
+        """A channel's own, else the configuration's, for channels that are gone, too."""
+        settings = self._settings()
+        try:
+            own = self._store.channels.get(channel_id).retention
+        except ChannelNotFound:
+            own = None
+        return parse(own) if own is not None else Retention(
+            settings.retention_days, settings.retention_keep_latest)
 
     def remove(
         self, recording_id: str, with_file: bool, statuses: Collection[RecordingStatus] = OVER

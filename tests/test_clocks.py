@@ -129,12 +129,12 @@ def test_nothing_is_deleted_for_its_age_by_a_doubted_clock(
 ) -> None:
     service = engine(retention_days=30).service
     service.wall_clock = machine.wall_clock()
-    assert service.cleanup().deleted == []
+    assert service.upkeep.cleanup().deleted == []
     machine.set(73 * 365 * DAY_S)
     with pytest.raises(Unavailable, match="24.0 hours"):
-        service.cleanup()
+        service.upkeep.cleanup()
     machine.run(STEADY_AFTER_S)
-    assert service.cleanup().deleted == []
+    assert service.upkeep.cleanup().deleted == []
 
 
 def test_what_goes_by_number_needs_no_clock(
@@ -143,7 +143,7 @@ def test_what_goes_by_number_needs_no_clock(
     service = engine(retention_keep_latest=3).service
     service.wall_clock = machine.wall_clock()
     machine.set(DAY_S)
-    assert service.cleanup().deleted == []
+    assert service.upkeep.cleanup().deleted == []
 
 
 # Checks.

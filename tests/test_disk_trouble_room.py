@@ -127,7 +127,7 @@ def test_requests_for_a_dead_share_are_refused_at_once(
         with pytest.raises(NoAnswer, match="does not answer"):
             act()
         assert time.monotonic() - begun_s < 1.0
-    assert service.cleanup().deleted == []
+    assert service.upkeep.cleanup().deleted == []
     info = service.storage_info()
     assert (info["total_available"], info["hours_left"]) == (0, None)
     assert "no_answer" in [d["state"] for d in info["disks"] if output in d["paths"]]

@@ -129,3 +129,42 @@ def test_a_quota_that_is_used_up_keeps_a_broadcast_waiting(daemon: Daemon, chann
         done = daemon.wait(active, lambda one: one["status"] == "complete")
         assert done["protected"] is True
         daemon.call("DELETE", path)
+
+
+@pytest.mark.parametrize("retention, says", [
+    ({"days": 0}, "days must be"), ({"min_keep": 3}, "min_keep needs"), ([], "must be an object")])
+def test_bad_retention_is_refused(
+    retention: Any, says: str, daemon: Daemon, channel: str
+) -> None:
+    answer = daemon.call("PATCH", f"/api/channels/{channel}", {"retention": retention})
+    refused(answer, 400, "VALIDATION_ERROR", "retention")
+    assert says in answer[1]["error"]["details"][0]["message"]
+
+
+def test_retention_of_a_channel_and_what_would_go(daemon: Daemon, channel: str) -> None:
+    kept, old, young = add(daemon, channel, 2020, 2021, 2022)
+    daemon.call("PATCH", f"/api/recordings/{kept}", {"protected": True})
+    daemon.call("PATCH", "/api/settings", {"retention_days": 30})
+    shown = daemon.call("PATCH", f"/api/channels/{channel}", {"retention": {}})[1]["retention"]
+    assert shown == {"days": None, "keep_latest": None, "min_keep": 0}
+    nothing = {"deleted": [], "freed_bytes": 0}
+    dry = "/api/storage/cleanup?dry_run=true"
+    assert daemon.call("POST", dry)[1] == {**nothing, "would_delete": []}
+    daemon.call("PATCH", f"/api/channels/{channel}", {"retention": {"days": 10, "min_keep": 1}})
+    assert daemon.call("POST", dry)[1] == {**nothing, "would_delete": [{
+        "id": old, "reason": "older than 10 days and not among the latest 1", "bytes": SIZE}]}
+    assert listed(daemon) == [young, old, kept]
+    assert daemon.call("POST", "/api/storage/cleanup")[1] == {
+        "deleted": [old], "freed_bytes": SIZE}
+    assert listed(daemon) == [young, kept]
+    daemon.call("PATCH", f"/api/channels/{channel}", {"retention": None})
+    assert [one["id"] for one in daemon.call("POST", dry)[1]["would_delete"]] == [young]
+
+
+def test_a_file_deleted_by_hand(daemon: Daemon, channel: str) -> None:
+    gone, _ = add(daemon, channel, 2020, 2021)
+    (daemon.directory / "recordings" / "2020.mp4").unlink()
+    assert daemon.call("POST", "/api/storage/cleanup")[1]["deleted"] == []
+    shown = daemon.get(f"/api/recordings/{gone}")
+    assert (shown["file_size"], shown["status"]) == (0, "complete")
+    assert "2020.mp4" in shown["error"]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
 
 from brlib.models import Channel, ChannelStatus, QuotaState, SkipReason
 from brlib.rules import (
-    CHECK_BACKOFF_MAX_S, Absence, Retention, Slots, Verdict, channel_status, end_of_broadcast,
-    expired, next_check_s, over_quotas, quota_percent, quota_state, reopen_after_s, stalled,
+    CHECK_BACKOFF_MAX_S, Absence, Slots, Verdict, channel_status, end_of_broadcast,
+    next_check_s, over_quotas, quota_percent, quota_state, reopen_after_s, stalled,
     why_not_record,
 )
 
@@ -126,42 +125,6 @@ def test_end_of_broadcast(absence: Absence, window_s: float, expected: Verdict) 
 ])
 def test_stalled(idle_s: float, target_s: float, expected: bool) -> None:
     assert stalled(idle_s, target_s) is expected
-
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-# Ended so many days ago, the latest first.
-FINISHED = [(f"{days} d", NOW - timedelta(days=days)) for days in (1, 2, 10, 10.1, 20)]
-
-
-@pytest.mark.parametrize("days, keep_latest, expected", [
-    pytest.param(None, None, [], id="no rule"),
-    pytest.param(10, None, ["20 d", "10.1 d"], id="older than ten days, oldest first"),
-    pytest.param(30, None, [], id="nothing is that old"),
-    pytest.param(None, 4, ["20 d"], id="all but the latest four"),
-    pytest.param(None, 5, [], id="as many as there are"),
-    pytest.param(None, 99, [], id="more than there are"),
-    pytest.param(1, 2, ["20 d", "10.1 d", "10 d"], id="both: the latest are kept, though old"),
-    pytest.param(10, 1, ["20 d", "10.1 d"], id="both: the young are kept, though many"),
-    pytest.param(10, 4, ["20 d"], id="both say delete"),
-    pytest.param(10, 5, [], id="both: old, but among the latest"),
-    pytest.param(30, 1, [], id="both: many, but young"),
-])
-def test_retention(days: int | None, keep_latest: int | None, expected: list[str]) -> None:
-    assert expired(FINISHED, Retention(days, keep_latest), NOW) == expected
-    assert expired([], Retention(days, keep_latest), NOW) == []
-
-
-def test_both_rules_never_delete_more_than_one_alone() -> None:
-    chance = random.Random(1)
-    for _ in range(500):
-        ages = sorted(chance.choices(range(40), k=chance.randrange(12)))
-        finished = [(str(n), NOW - timedelta(days=age)) for n, age in enumerate(ages)]
-        days, latest = chance.randrange(1, 40), chance.randrange(1, 12)
-        both, by_age, by_number = (set(expired(finished, rule, NOW)) for rule in (
-            Retention(days, latest), Retention(days), Retention(None, latest)))
-        assert both == by_age & by_number
-        assert by_number == {recording_id for recording_id, _ in finished[latest:]}
-        assert by_age == {str(n) for n, age in enumerate(ages) if age > days}
 
 
 @pytest.mark.parametrize("used_bytes, quota_bytes, expected", [

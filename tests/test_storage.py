@@ -16,7 +16,8 @@ from brlib import sidecar
 from brlib.config import Settings
 from brlib.disks import Disks
 from brlib.errors import Conflict, RecordingNotFound
-from brlib.models import ACTIVE, Recording, RecordingStatus, Sums
+from brlib.models import ACTIVE, Channel, Recording, RecordingStatus, Sums
+from brlib.retention import canonical
 from brlib.storage import Storage, Undeletable
 from brlib.store import Store, open_store
 from brlib.store.recordings import Filter
@@ -247,6 +248,31 @@ def test_cleanup(
     assert not any(home.file(name).exists() or home.capture(name).exists() for name in deleted)
     again = home.storage.cleanup(NOW)
     assert (again.deleted, again.freed_bytes) == ([], 0)
+
+
+def test_a_channel_s_own_rule_goes_before(home: Home) -> None:
+    home.store.channels.add(Channel(
+        id="ch_1", platform="url", name="n", display_name="n", url="u", quality="source",
+        enabled=True, created_at=NOW))
+    for age in (1, 5, 9):
+        home.add(f"{age} d", days=age, captured=7)
+        home.add(f"other {age} d", days=age, channel_id="ch_2")
+    home.add("protected", days=99, protected=True)
+    keep(home, latest=2)
+    by_age = [home.storage.by_age]
+    home.store.channels.change("ch_1", retention=canonical({"days": 3, "min_keep": 2}))
+    assert [*by_age, home.storage.by_age] == [False, True]
+    before = home.left()
+    doomed = home.storage.find_doomed(NOW)
+    assert [(one.recording_id, one.reason, one.used_bytes) for one in doomed] == [
+        ("9 d", "older than 3 days and not among the latest 2", 17),
+        ("other 9 d", "not among the latest 2", 10)]
+    assert home.left() == before
+    assert home.storage.cleanup(NOW).deleted == ["9 d", "other 9 d"]
+    home.store.channels.change("ch_1", retention=canonical({}))
+    assert home.storage.find_doomed(NOW) == []
+    with pytest.raises(Conflict, match="protected"):
+        home.storage.remove("protected", True)
 
 
 def test_cleanup_goes_on_where_one_cannot_be_deleted(

@@ -28,15 +28,14 @@ from ..clocks import WallClock
 from ..config import Configuration, Settings
 from ..credentials import Credentials
 from ..disks import Disks, Room, RoomCommands
-from ..errors import Unavailable
 from ..events import EventBus
 from ..images import Images
-from ..models import RecordingStatus, utc_now
 from ..notify import Notifier
 from ..platforms import Platform, YtDlp, all_platforms
+from ..presence import Presence
 from ..quotas import QuotaCommands, Quotas
 from ..recorder import Outside, Over, Recorder
-from ..storage import Cleanup, Storage
+from ..storage import Storage
 from ..store import Store, open_or_rebuild
 from ..supervisor import Commands, Supervisor
 from ..tools import Tools
@@ -46,6 +45,7 @@ from ..workers import Worker
 from . import health
 from .archive import Archive
 from .base import STOP_MAX_S, CaptureMaker, DataLock
+from .upkeep import Upkeep
 from .usage import Usage
 from .watchlist import Watchlist
 
@@ -81,6 +81,7 @@ class Service:
         self.accounts: Accounts
         self.disks: Disks
         self.storage: Storage
+        self.upkeep: Upkeep
         self.adoption: Adoption
         self.room: Room
         self.quotas: Quotas
@@ -179,8 +180,12 @@ class Service:
         self.room = Room(now, self.disks, self.bus, RoomCommands(
             uses=usage.uses, directories=usage.directories, stop=usage.stop,
             on_room=self._room_again))
+        self.upkeep = Upkeep(
+            self.storage, Presence(now, store, self.disks), self.viewing.forget,
+            lambda: self.wall_clock.doubted_for_s)
+        self._running.append(self.upkeep.stop)
         self.quotas = Quotas(now, store, self.bus, QuotaCommands(
-            captured=self._captured, remove=self._remove, on_room=self._room_again))
+            captured=self._captured, remove=self.upkeep.remove, on_room=self._room_again))
         self.supervisor = Supervisor(
             now, store, self.bus, self.platforms,
             Commands(
@@ -196,7 +201,8 @@ class Service:
         watchdog = Watchdog(self.notifier, self.find_still, self.status_line)
         self._workers = [
             supervising, Worker("config", self.configuration.step, STEP_MAX_S),
-            Worker("clock", self._look_at_clock, STEP_MAX_S), watchdog.worker]
+            Worker("clock", self._look_at_clock, STEP_MAX_S),
+            self.upkeep.worker, watchdog.worker]
         self.watchlist = Watchlist(
             now, store, self.platforms, self.supervisor, self.recorder, self.images,
             supervising.wake, self.disks)
@@ -329,24 +335,6 @@ class Service:
         """What active recordings have captured by now, by their ids."""
         return {active.recording.id: active.sums.captured_bytes
                 for active in self.recorder.find_active()}
-
-    def _remove(self, recording_id: str) -> None:
-        """A complete recording, by a rule. Raises what `Storage.remove` does."""
-        self.storage.remove(recording_id, True, (RecordingStatus.COMPLETE,))
-        self.viewing.forget(recording_id)
-
-    def cleanup(self) -> Cleanup:
-        """Run the retention rules now. Raises Unavailable while the clock, by which they go,
-        is in doubt."""
-        left_s = self.wall_clock.doubted_for_s
-        if left_s and self.settings.retention_days is not None:
-            raise Unavailable(
-                "The clock was set, or was not seen for long: nothing is deleted for its age "
-                f"for the next {left_s / 3600:.1f} hours. If the date is right, just wait")
-        done = self.storage.cleanup(utc_now())
-        for recording_id in done.deleted:
-            self.viewing.forget(recording_id)
-        return done
 
     @property
     def _logs_directory(self) -> Path:

@@ -303,4 +303,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    ("ALTER TABLE channels ADD COLUMN retention TEXT",),
 )

@@ -71,11 +71,12 @@ class Recordings:
             "SELECT DISTINCT channel_id FROM recording_totals WHERE status = ?", (status,))]
 
     def find_ends(self, channel_id: str, status: RecordingStatus) -> list[tuple[str, datetime]]:
-        """Ids and ends of a channel's recordings with a status, the latest end first."""
+        """Ids and ends of a channel's recordings with a status that are not protected, the
+        latest end first."""
         return [(row[0], need_time(row[1])) for row in self._database.rows(
             "SELECT id, coalesce(ended_at, started_at) AS ended FROM recordings "
             "INDEXED BY recordings_channel WHERE channel_id = ? AND status = ? "
-            "ORDER BY ended DESC, id DESC", (channel_id, status))]
+            "AND NOT protected ORDER BY ended DESC, id DESC", (channel_id, status))]
 
     def find_oldest(self, channel_id: str | None, limit: int) -> list[str]:
         """Ids of complete recordings that are not protected, of a channel or (None) of all,
@@ -87,6 +88,29 @@ class Recordings:
             "AND NOT protected AND used_bytes > 0 "
             "ORDER BY coalesce(ended_at, started_at), id LIMIT ?",
             (*([channel_id] if channel_id else []), RecordingStatus.COMPLETE, limit))]
+
+    def find_with_files(self, after_id: str, limit: int) -> list[Recording]:
+        """Complete ones that have files, by their ids from behind this one on."""
+        return [self._recording(row) for row in self._database.rows(
+            f"SELECT {SELECTED} FROM recordings WHERE id > ? AND status = ? AND files <> '[]' "
+            "ORDER BY id LIMIT ?", (after_id, RecordingStatus.COMPLETE, limit))]
+
+    def note_files(self, seen: Recording, size_bytes: int, error: str | None) -> bool:
+        """What there is of its files now; False when it is not any more as it was seen."""
+        with self._database.write() as db:
+            return bool(db.execute(
+                "UPDATE recordings SET file_size_bytes = ?, error = ? WHERE id = ? AND "
+                "status = ? AND files = ? AND file_size_bytes = ?",
+                (size_bytes, error, seen.id, RecordingStatus.COMPLETE,
+                 json.dumps(list(seen.files)), seen.file_size_bytes)).rowcount)
+
+    def used_of(self, recording_id: str) -> int:
+        """Bytes of its files and its capture. Raises RecordingNotFound."""
+        rows = self._database.rows(
+            "SELECT used_bytes FROM recordings WHERE id = ?", (recording_id,))
+        if not rows:
+            raise RecordingNotFound(recording_id)
+        return int(rows[0][0])
 
     def is_protected(self, recording_id: str) -> bool:
         """False, too, for one whose row could not be written yet."""

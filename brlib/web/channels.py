@@ -29,6 +29,8 @@ OPTIONS = {
     "filters": Field(kinds.nullable(kinds.filters), about="Which broadcasts are recorded"),
     "quota_bytes": Field(kinds.nullable(kinds.whole(0, 2 ** 53)),
                          about="What its recordings may take, besides the common quota"),
+    "retention": Field(kinds.nullable(kinds.retention), about="How long its recordings are "
+                       "kept; {} is for ever, null is as the configuration says"),
 }
 ADD = {
     "platform": Field(kinds.one_of(*platforms.NAMES), required=True),

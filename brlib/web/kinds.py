@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .. import filters as filtering
-from .. import naming, quality, schedule as scheduling
+from .. import naming, quality, retention as retaining, schedule as scheduling
 from ..accounts import USERNAME_MAX
 from ..passwords import PASSWORD_MAX
 from ..windows import SPANS_MAX
@@ -168,6 +168,13 @@ filters = Kind(filtering.canonical, {
         "min_viewers": {"type": ["integer", "null"], "minimum": 0,
                         "maximum": filtering.VIEWERS_MAX},
         "strict": {"type": ["boolean", "null"]}}})
+
+
+_MANY: Schema = {"type": ["integer", "null"], "minimum": 1, "maximum": retaining.LATEST_MAX}
+retention = Kind(retaining.canonical, {
+    "type": "object", "additionalProperties": False, "properties": {
+        "days": {**_MANY, "maximum": retaining.DAYS_MAX}, "keep_latest": _MANY,
+        "min_keep": {**_MANY, "minimum": 0}}})
 
 
 def nullable(kind: Kind) -> Kind:

@@ -98,7 +98,9 @@ CHANNEL = named("Channel", shape({
         "title": or_null(STRING), "category": or_null(STRING), "min_viewers": COUNT,
         "strict": FLAG})),
     "quota_bytes": or_null(COUNT),
-    "retention": {"type": "null"}, "processing": {"type": "null"},
+    "retention": or_null(shape({
+        "days": or_null(COUNT), "keep_latest": or_null(COUNT), "min_keep": COUNT})),
+    "processing": {"type": "null"},
 }))
 CHECKED = named("CheckedChannel", shape({
     "id": ids("ch"), "live": FLAG, "status": one_of(*ChannelStatus), "title": or_null(STRING),
@@ -163,7 +165,11 @@ STORAGE = named("Storage", shape({
         "quota": COUNT, "used": COUNT, "used_percent": COUNT, "status": one_of(*QuotaState)})),
     "disks": many(DISK), "hours_left": _HOURS,
 }))
-CLEANUP = named("Cleanup", shape({"deleted": many(ids("rec")), "freed_bytes": COUNT}))
+CLEANUP = named("Cleanup", shape({
+    "deleted": many(ids("rec")), "freed_bytes": COUNT, "would_delete": {
+        **many(shape({"id": ids("rec"), "reason": STRING, "bytes": COUNT})),
+        "description": "Of a dry run only"},
+}, optional=("would_delete",)))
 
 HEALTH = named("Health", shape({
     "status": one_of("healthy", "degraded"), "version": STRING, "uptime": COUNT,

@@ -14,7 +14,7 @@ from ..recorder import ActiveRecording
 from ..store.api_keys import ApiKey
 
 # Options of a channel that have no rules yet.
-_LATER: dict[str, None] = {"retention": None, "processing": None}
+_LATER: dict[str, None] = {"processing": None}
 
 
 def place(subject: Channel, role: Role) -> tuple[str, str]:
@@ -56,6 +56,7 @@ def channel(
         "schedule": json.loads(subject.schedule) if subject.schedule else None,
         "filters": json.loads(subject.filters) if subject.filters else None,
         "quota_bytes": subject.quota_bytes,
+        "retention": json.loads(subject.retention) if subject.retention else None,
         **_LATER,
     }
 
