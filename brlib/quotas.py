@@ -202,8 +202,12 @@ class Quotas:
         """Why no recording of this channel is to begin, as a sentence; None when it may.
 
         Where the oldest are deleted room is on its way, unless there is nothing to delete.
+        Raises sqlite3.Error.
         """
-        look = Look(self._look.used_bytes, {channel.id: channel})
+        if channel.quota_bytes is None and self._settings().quota is None:
+            return None
+        used_bytes = self._store.recordings.used_bytes(self._commands.captured())
+        look = Look(used_bytes, {channel.id: channel})
         makes_room = self._settings().when_quota_reached == "delete-oldest"
         for one, name in ((channel.id, "The channel's quota"), (ALL, "The quota")):
             if not self._over(one, look):

@@ -116,8 +116,7 @@ def test_a_quota_that_is_used_up_keeps_a_broadcast_waiting(daemon: Daemon, chann
             origin.add(clip)
         path = "/api/channels/" + daemon.call(
             "POST", "/api/channels", {"platform": "url", "name": origin.url})[1]["id"]
-        waiting = daemon.wait(path, lambda one: one["status"] == "live")
-        assert waiting["status_reason"] == "quota"
+        daemon.wait(path, lambda one: (one["status"], one["status_reason"]) == ("live", "quota"))
         daemon.call("PATCH", "/api/settings", {"quota": None})
         daemon.wait(path, lambda one: one["recording_id"] is not None)
         recording = daemon.get(path)["recording_id"]
