@@ -113,6 +113,7 @@ class EndReason(StrEnum):
     DISK = "disk"  # there was too little room
     SCHEDULE = "schedule"  # its window closed
     FILTER = "filter"  # it is not wanted any more
+    PREEMPTED = "preempted"  # another needed its slot
 
     @property
     def by_request(self) -> bool:
@@ -122,7 +123,8 @@ class EndReason(StrEnum):
     @property
     def cut_short(self) -> bool:
         """We ended it, whoever asked for that; the broadcast itself may go on."""
-        return self.by_request or self in (EndReason.DISK, EndReason.SCHEDULE, EndReason.FILTER)
+        return self.by_request or self in (
+            EndReason.DISK, EndReason.SCHEDULE, EndReason.FILTER, EndReason.PREEMPTED)
 
 
 class SessionEnd(StrEnum):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from .errors import Trouble
@@ -67,6 +68,39 @@ def why_not_record(
     if slots.free <= 0:
         return SkipReason.CONCURRENCY
     return None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A channel whose broadcast waits for a slot, since when by a monotonic clock."""
+
+    channel_id: str
+    priority: int
+    since_s: float
+
+    @property
+    def rank(self) -> tuple[int, float, str]:
+        """Whose is less is first: the higher priority, then who waits longer."""
+        return -self.priority, self.since_s, self.channel_id
+
+
+@dataclass(frozen=True)
+class Running:
+    """A recording that has a slot. `ending`: it was told to give it up."""
+
+    recording_id: str
+    channel_id: str
+    priority: int
+    started_at: datetime
+    ending: bool = False
+
+
+def to_preempt(running: Sequence[Running], priority: int) -> Running | None:
+    """Who gives up its slot for a channel of this priority: the lowest, among equals the
+    youngest, which has the least to lose. Only a lower one, so that nobody preempts back."""
+    lower = [one for one in running if one.priority < priority and not one.ending]
+    lower.sort(key=lambda one: (one.started_at, one.recording_id), reverse=True)
+    return min(lower, key=lambda one: one.priority, default=None)
 
 
 def channel_status(

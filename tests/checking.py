@@ -4,6 +4,7 @@ do as they are told."""
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -126,14 +127,20 @@ class FakeRecorder:
         self.free = 3
         self.disk_ok = True
         self.over_quota: str | None = None
+        self.began: defaultdict[str, datetime] = defaultdict(self._next_moment)
         self.refuses: Exception | None = None
         self.ended: list[tuple[str, EndReason]] = []
+
+    def _next_moment(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=len(self.began))
 
     def record(self, channel: Channel, broadcast: Broadcast) -> None:
         if self.refuses is not None:
             raise self.refuses
         self.recorded.append((channel.name, broadcast.id))
         self.begun[channel.id] = False
+        self.began.pop(channel.id, None)
+        self.began[channel.id] = self._next_moment()
 
     def note(self, channel_id: str, broadcast: Broadcast) -> None:
         self.notes.append((channel_id, broadcast.title, broadcast.category))
@@ -142,6 +149,7 @@ class FakeRecorder:
         return Commands(
             record=self.record, capturing=self.begun.get, note=self.note,
             free_slots=lambda: self.free - len(self.begun), disk_ok=lambda channel: self.disk_ok,
+            running=lambda: [(f"rec {one}", one, self.began[one]) for one in self.begun],
             over_quota=lambda channel: self.over_quota,
             end=lambda channel_id, reason: self.ended.append((channel_id, reason)))
 

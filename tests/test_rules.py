@@ -10,9 +10,9 @@ import pytest
 
 from brlib.models import Channel, ChannelStatus, QuotaState, SkipReason
 from brlib.rules import (
-    CHECK_BACKOFF_MAX_S, Absence, Slots, Verdict, channel_status, end_of_broadcast,
-    next_check_s, over_quotas, quota_percent, quota_state, reopen_after_s, stalled,
-    why_not_record,
+    CHECK_BACKOFF_MAX_S, Absence, Running, Slots, Verdict, Waiting, channel_status,
+    end_of_broadcast, next_check_s, over_quotas, quota_percent, quota_state, reopen_after_s,
+    stalled, to_preempt, why_not_record,
 )
 
 CHANNEL = Channel(
@@ -125,6 +125,34 @@ def test_end_of_broadcast(absence: Absence, window_s: float, expected: Verdict) 
 ])
 def test_stalled(idle_s: float, target_s: float, expected: bool) -> None:
     assert stalled(idle_s, target_s) is expected
+
+
+def running(name: str, priority: int, minute: int = 0, ending: bool = False) -> Running:
+    return Running(name, name, priority, datetime(2026, 1, 1, 0, minute, tzinfo=UTC), ending)
+
+
+@pytest.mark.parametrize("present, priority, expected", [
+    pytest.param([], 9, None, id="nobody"),
+    pytest.param([running("a", 1), running("b", 0), running("c", 2)], 3, "b", id="the lowest"),
+    pytest.param([running("a", 0, 1), running("b", 0, 3), running("c", 0, 2)], 1, "b",
+                 id="the youngest"),
+    pytest.param([running("a", 1)], 1, None, id="no equal one"),
+    pytest.param([running("a", 2)], 1, None, id="no higher one"),
+    pytest.param([running("a", -5)], -4, "a", id="below nothing"),
+    pytest.param([running("a", 0, ending=True), running("b", 1)], 2, "b", id="not one again"),
+    pytest.param([running("a", 0, ending=True), running("b", 2)], 2, None, id="only that one"),
+    pytest.param([running("a", 0), running("b", 0)], 2, "b", id="always the same"),
+])
+def test_to_preempt(present: list[Running], priority: int, expected: str | None) -> None:
+    for order in (present, present[::-1]):
+        chosen = to_preempt(order, priority)
+        assert (chosen.recording_id if chosen else None) == expected
+
+
+def test_the_order_of_a_line() -> None:
+    line = [Waiting("late", 1, 9.0), Waiting("low", 0, 1.0), Waiting("early", 1, 2.0)]
+    assert [one.channel_id for one in sorted(line, key=lambda one: one.rank)] == [
+        "early", "late", "low"]
 
 
 @pytest.mark.parametrize("used_bytes, quota_bytes, expected", [

@@ -102,6 +102,10 @@ class Settings:
         "So many finished recordings are kept of each channel, whatever their age", "none")
     max_concurrent_recordings: int = option(
         "recording", 3, whole(1, RECORDINGS_MAX), "Broadcasts recorded at the same time")
+    preempt: bool = option(
+        "recording", False, yes_no,
+        "When all slots are taken, whether a channel of a higher priority ends the recording of "
+        "the lowest", "no")
     default_quality: str = option(
         "recording", "source", stream_quality, "Quality of channels that name none")
     reconnect_window: float = option(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+from datetime import datetime
 
 from ..config import RECORDINGS_MAX
 from ..errors import (
@@ -158,6 +159,11 @@ class Recorder:
         """Those in the pool, begun or not."""
         with self._lock:
             return list(self._active.values())
+
+    def running(self) -> list[tuple[str, str, datetime]]:
+        """Who has a slot: ids of recording and channel, and since when."""
+        return [(one.recording.id, one.channel.id, one.recording.started_at)
+                for one in self.find_all()]
 
     def find(self, recording_id: str) -> ActiveRecording | None:
         with self._lock:

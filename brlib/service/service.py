@@ -30,6 +30,7 @@ from ..credentials import Credentials
 from ..disks import Disks, Room, RoomCommands
 from ..events import EventBus
 from ..images import Images
+from ..models import Channel
 from ..notify import Notifier
 from ..platforms import Platform, YtDlp, all_platforms
 from ..presence import Presence
@@ -174,7 +175,7 @@ class Service:
             on_begun=self.assembly.begin,
             on_ended=lambda recording: self.archive.ended(recording),
             on_over=self._over,
-            on_changed=lambda channel: self.supervisor.announce(channel.id),
+            on_changed=self._recording_changed,
         ))
         usage = Usage(store, self.recorder, self.assembly, now)
         self.room = Room(now, self.disks, self.bus, RoomCommands(
@@ -191,6 +192,7 @@ class Service:
             Commands(
                 record=self.recorder.record, capturing=self.recorder.capturing,
                 note=self.recorder.note, free_slots=lambda: self.recorder.free,
+                running=self.recorder.running,
                 disk_ok=lambda channel: self.room.allows(channel.output_directory),
                 over_quota=lambda channel: self.quotas.against(channel), end=self.recorder.end,
             ),
@@ -238,6 +240,11 @@ class Service:
             "changed": names, "restart_required": self.configuration.restart_required})
         self.quotas.worker.wake()
         self.supervisor.reconsider()
+        self.watchlist.hurry()
+
+    def _recording_changed(self, channel: Channel) -> None:
+        """One has begun, paused or ended: a slot may be free for who waits."""
+        self.supervisor.announce(channel.id)
         self.watchlist.hurry()
 
     def _room_again(self) -> None:

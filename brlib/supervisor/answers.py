@@ -22,6 +22,7 @@ from ..platforms import Checked, Offline, Platform
 from ..rules import Slots, next_check_s, why_not_record
 from ..store import Store
 from .base import Clocks, Commands, Heard, Refused, Watch, Watches
+from .line import Line
 from .wishes import Unwanted, Wishes
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ KEPT_EVERY_S = 3600.0
 # A live broadcast that could not be opened is asked for again by then.
 REOPEN_S = 30.0
 ENDED_FOR_NOW = {EndReason.DISK: SkipReason.DISK, EndReason.SCHEDULE: SkipReason.SCHEDULE,
-                 EndReason.FILTER: SkipReason.FILTER}
+                 EndReason.FILTER: SkipReason.FILTER,
+                 EndReason.PREEMPTED: SkipReason.CONCURRENCY}
 
 
 class Answers:
@@ -53,6 +55,7 @@ class Answers:
         self._clock = clocks.clock
         self._jitter = clocks.jitter
         self._wishes = wishes
+        self._line = Line(settings, store, commands, clocks.clock)
 
     def take(self, channel_id: str, answer: Checked, heard: Heard) -> bool:
         """A platform's answer for one channel; False when nothing can look different after it.
@@ -159,6 +162,7 @@ class Answers:
             if left_s > 0:
                 watch.due_s = min(watch.due_s, self._clock() + left_s)
         watch.live = watch.refused = None
+        self._line.leave(channel.id)
         self._keep(channel, watch, broadcast_id=None, live_since=None, stopped_broadcast_id=None,
                    last_error=None)
         watch.quiet = not watch.upcoming
@@ -185,12 +189,21 @@ class Answers:
     def _record(
         self, channel: Channel, watch: Watch, broadcast: Broadcast, pressed: bool
     ) -> None:
-        slots = Slots(self._commands.free_slots(), self._commands.disk_ok(channel))
+        # Those before it in line begin first.
+        free = self._commands.free_slots() - self._line.ahead(channel)
+        slots = Slots(free, self._commands.disk_ok(channel))
         unwanted = self._wishes.against(channel, broadcast) or self._over_quota(channel)
         watch.skip = why_not_record(
             channel, broadcast.id, slots, unwanted.reason if unwanted else None)
         if unwanted is not None and watch.skip is unwanted.reason:
             self._tell_skip(channel, watch, broadcast, unwanted)
+        if watch.skip is SkipReason.CONCURRENCY:
+            self._line.wait(channel)
+            if watch.refused is None and self._commands.free_slots() == 0:
+                # One that cannot be opened must not end others again and again.
+                self._line.preempt(channel)
+            return
+        self._line.leave(channel.id)
         if watch.skip is not None:
             return
         if watch.refused is not None and self._clock() < watch.refused.again_s and not pressed:
@@ -200,6 +213,36 @@ class Answers:
         except RecorderError as error:
             log.info("%s is not recorded now: %s", channel.display_name, error)
             watch.skip = SkipReason.CONCURRENCY
+            self._line.wait(channel)
+
+    def fill(self) -> list[str]:
+        """Begin what waits for a slot while there is one, the first in line first; the ids of
+        the channels that were looked at. Raises sqlite3.Error."""
+        looked: list[str] = []
+        for channel_id in self._line.find_next():
+            if self._commands.free_slots() <= 0:
+                break
+            watch = self._watches.find(channel_id)
+            if watch is None:
+                self._line.leave(channel_id)
+                continue
+            with watch.lock:
+                self._begin(channel_id, watch)
+            looked.append(channel_id)
+        return looked
+
+    def _begin(self, channel_id: str, watch: Watch) -> None:
+        try:
+            channel = self._store.channels.get(channel_id)
+        except ChannelNotFound:
+            self._line.leave(channel_id)
+            return
+        waits = (channel.enabled and not channel.paused and watch.skip == SkipReason.CONCURRENCY
+                 and self._commands.capturing(channel_id) is None)
+        if watch.live is None or not waits:
+            self._line.leave(channel_id)
+            return
+        self._record(channel, watch, watch.live, pressed=False)
 
     def _over_quota(self, channel: Channel) -> Unwanted | None:
         sentence = self._commands.over_quota(channel)
@@ -244,6 +287,8 @@ class Answers:
             if reason in ENDED_FOR_NOW:
                 # The same broadcast still; it is recorded again once that allows it.
                 watch.skip = ENDED_FOR_NOW[reason]
+                if reason is EndReason.PREEMPTED:
+                    self._line.wait(channel)
                 return
             if reason.by_request:
                 watch.skip = SkipReason.STOPPED

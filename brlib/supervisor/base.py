@@ -114,13 +114,15 @@ class Heard:
 class Commands:
     """What the supervisor asks of the recorder. `capturing`: None without a recording, False
     before its first segment. `disk_ok`: whether the disks have room for a channel's
-    recording. `over_quota`: which quota a channel's recording would pass, as a sentence. `end`
+    recording. `running`: who has a slot, as ids of recording and channel, and since when.
+    `over_quota`: which quota a channel's recording would pass, as a sentence. `end`
     ends a channel's recording, if there is one."""
 
     record: Callable[[Channel, Broadcast], object]
     capturing: Callable[[str], bool | None]
     note: Callable[[str, Broadcast], None]
     free_slots: Callable[[], int]
+    running: Callable[[], list[tuple[str, str, datetime]]]
     disk_ok: Callable[[Channel], bool]
     over_quota: Callable[[Channel], str | None]
     end: Callable[[str, EndReason], None]

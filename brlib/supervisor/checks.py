@@ -158,10 +158,11 @@ class Checks:
         return {channel.id: failure for channel in channels}, not rests
 
     def _hand_over(self, batch: Batch, answers: Mapping[str, Checked], own: bool) -> None:
-        """To each its answer, whatever becomes of the others'."""
+        """To each its answer, whatever becomes of the others'. The highest priority begins to
+        be recorded first."""
         heard = self._heard(batch, own)
         failed: list[Exception] = []
-        for channel in batch.channels:
+        for channel in sorted(batch.channels, key=lambda one: -one.priority):
             try:
                 self._take(channel.id, answers[channel.id], heard)
             except ChannelNotFound:

@@ -68,6 +68,9 @@ class Supervisor:
         if self._clock() >= self._listed_until_s:
             self._list_channels()
             self._follow_rules()
+        if self._commands.free_slots() > 0:
+            for channel_id in self._answers.fill():
+                self._board.announce(channel_id)
         if self.due_s() <= self._clock():
             for name, channels in self._listed.items():
                 self._hand_out(name, channels)
