@@ -28,6 +28,7 @@ from ..clocks import WallClock
 from ..config import Configuration, Settings
 from ..credentials import Credentials
 from ..disks import Disks, Room, RoomCommands
+from ..errors import Unavailable
 from ..events import EventBus
 from ..images import Images
 from ..models import Channel
