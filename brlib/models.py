@@ -233,6 +233,23 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A broadcast is called (`key` is "title") or about ("category") this from here on."""
+
+    offset_s: float
+    key: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Course:
+    """What happened in a recording, in the order of the broadcast."""
+
+    gaps: tuple[Gap, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True)
 class Sums:
     """What a capture holds so far, exact at every commit. `gap_s` is what was offered and is
     missing."""

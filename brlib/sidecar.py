@@ -1,4 +1,4 @@
-"""The small `.json` beside a finished recording: its row and its gaps, told by themselves.
+"""The small `.json` beside a finished recording: its row and what happened in it.
 
 Written by `brlib.assembly` before a recording becomes complete, deleted with its file by
 `brlib.storage`, read by whoever lists the recordings again when the store is lost. It holds
@@ -21,7 +21,9 @@ from typing import Any
 
 from .disk import is_there, name_new, sync_names
 from .errors import hosts_only
-from .models import EndReason, Gap, GapCause, Recording, RecordingStatus, Sums, iso
+from .models import (
+    Change, Course, EndReason, Gap, GapCause, Recording, RecordingStatus, Sums, iso,
+)
 
 FORMAT = "battles-record"
 VERSION = 1
@@ -44,7 +46,7 @@ class Sidecar:
     """
 
     recording: Recording
-    gaps: tuple[Gap, ...]
+    course: Course
     sizes_bytes: tuple[int, ...]
     channel_url: str | None = None
     daemon: str | None = None
@@ -78,7 +80,9 @@ def text(sidecar: Sidecar) -> str:
         "missing": round(sums.gap_s, 3),
         "parts": sums.parts,
         "completeness": round(sums.completeness, 6),
-        "gaps": [_gap_text(gap) for gap in sidecar.gaps],
+        "gaps": [_gap_text(gap) for gap in sidecar.course.gaps],
+        "changes": [{"offset": round(one.offset_s, 3), one.key: one.value}
+                    for one in sidecar.course.changes],
         "files": [{"name": Path(name).name, "size": size_bytes} for name, size_bytes
                   in zip(subject.files, sidecar.sizes_bytes, strict=True)],
         "filename_template": subject.filename_template,
@@ -141,13 +145,22 @@ def _sidecar(said: dict[str, Any], directory: Path) -> Sidecar:
         file_size_bytes=sum(sizes_bytes),
         filename_template=_string_or_none(said["filename_template"]),
     )
-    return Sidecar(recording, gaps, sizes_bytes, _string_or_none(said["channel"]["url"]),
+    # Older ones say nothing of changes.
+    changes = tuple(_change(entry) for entry in _list(said.get("changes", [])))
+    return Sidecar(recording, Course(gaps, changes), sizes_bytes,
+                   _string_or_none(said["channel"]["url"]),
                    _string_or_none(said.get("daemon")))
 
 
 def _gap(said: dict[str, Any]) -> Gap:
     return Gap(_moment(said["started_at"]), _seconds(said["offset"]), _seconds(said["duration"]),
                _whole(said["segments"]), GapCause(said["cause"]))
+
+
+def _change(said: dict[str, Any]) -> Change:
+    offset_s = _seconds(said["offset"])
+    ((key, value),) = ((key, said[key]) for key in ("title", "category") if key in said)
+    return Change(offset_s, key, _string(value))
 
 
 def _moment(said: str) -> datetime:
@@ -277,10 +290,10 @@ def _place(sidecar: Sidecar) -> tuple[Path, bool]:
     raise FileExistsError(f"the names for it beside {subject.file_path} are taken")
 
 
-def of(recording: Recording, gaps: Iterable[Gap], channel_url: str | None,
+def of(recording: Recording, course: Course, channel_url: str | None,
        daemon: str | None = None) -> Sidecar:
     """Of a recording whose files have their names. Raises OSError."""
     sizes_bytes = tuple(Path(name).stat().st_size for name in recording.files)
     return Sidecar(replace(
         recording, status=RecordingStatus.COMPLETE, error=None, output_directory=None,
-        file_size_bytes=sum(sizes_bytes)), tuple(gaps), sizes_bytes, channel_url, daemon)
+        file_size_bytes=sum(sizes_bytes)), course, sizes_bytes, channel_url, daemon)

@@ -11,10 +11,12 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 
 from .errors import CaptureDamaged
-from .models import Gap, Sums
+from .models import Change, Course, Gap, Sums
 from .playlist import End, Entry, Hole, Note, Part, Segment
 
 RECENT_SEGMENTS = 512
+# Notes that say what is on, and not whose capture it is.
+CHANGING = ("title", "category")
 
 
 def digest_of(body: bytes) -> str:
@@ -36,6 +38,7 @@ class Tally:
     recent: OrderedDict[str, Segment] = field(default_factory=OrderedDict)
     gaps: list[Gap] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
     ended: bool = False
 
     def add(self, entry: Entry) -> None:
@@ -54,7 +57,7 @@ class Tally:
                 self._add_gap(entry.gap)
                 self.expected, self.epoch = entry.next_num, entry.epoch
             case Note():
-                self.notes[entry.key] = entry.value
+                self._add_note(entry)
             case End():
                 self.ended = True
 
@@ -83,6 +86,15 @@ class Tally:
         offered_s = gap.duration_s if gap.offered else 0.0
         self.sums = replace(
             self.sums, gaps=len(self.gaps), gap_s=self.sums.gap_s + offered_s)
+
+    def _add_note(self, note: Note) -> None:
+        if note.key in CHANGING and self.notes.get(note.key) != note.value:
+            self.changes.append(Change(self.sums.captured_s, note.key, note.value))
+        self.notes[note.key] = note.value
+
+    @property
+    def course(self) -> Course:
+        return Course(tuple(self.gaps), tuple(self.changes))
 
     @property
     def mean_s(self) -> float:

@@ -13,7 +13,7 @@ from brlib.config import Settings
 from brlib.identity import notes_of
 from brlib.ledger import Ledger
 from brlib.models import (
-    Channel, EndReason, Gap, GapCause, Recording, RecordingStatus, Sums,
+    Course, Channel, EndReason, Gap, GapCause, Recording, RecordingStatus, Sums,
 )
 from brlib.playlist import End, Note
 from brlib.store import Rebuilt, Store
@@ -102,7 +102,7 @@ class Home:
             RECORDING, id=recording_id, status=RecordingStatus.COMPLETE, files=(str(path),),
             ended_at=MOMENT + timedelta(hours=1), end_reason=EndReason.ENDED,
             started_at=MOMENT.replace(microsecond=0), sums=SUMS, **changes)
-        return sidecar.write(sidecar.of(described, [GAP], None))
+        return sidecar.write(sidecar.of(described, Course((GAP,)), None))
 
     def rows(self) -> list[Recording]:
         return self.store.recordings.find_page(Filter(), 100, 0)

@@ -14,7 +14,7 @@ from brlib.config import Settings
 from brlib.errors import PlatformError
 from brlib.events import EventBus
 from brlib.models import (
-    Activity, Broadcast, Channel, EndReason, Gap, GapCause, Recording, RecordingStatus,
+    Course, Activity, Broadcast, Channel, EndReason, Gap, GapCause, Recording, RecordingStatus,
     SessionEnd, Sums, utc_now,
 )
 from brlib.platforms import Address, Checked, Offline, Opened
@@ -58,6 +58,7 @@ class FakeCapture:
         self._committed_s = clock()
         self.sums = Sums()
         self.gaps: list[Gap] = []
+        self.course = Course()
         self.edge: str | None = None
         self.sessions: list[FakeSession] = []
         self.opened: list[tuple[GapCause | None, bool]] = []

@@ -240,7 +240,8 @@ def test_all_problems_come_at_once(daemon: Daemon) -> None:
 
 def test_verbs_need_a_recording_that_fits(daemon: Daemon) -> None:
     unknown, over = "/api/recordings/rec_zzzzzzzzzzzz", "/api/recordings/rec_000000000000"
-    for method, verb in (("GET", ""), ("DELETE", ""), ("GET", "/gaps"), ("POST", "/stop"),
+    for method, verb in (("GET", ""), ("DELETE", ""), ("GET", "/gaps"), ("GET", "/chapters"),
+                         ("POST", "/stop"),
                          ("POST", "/pause"), ("POST", "/resume"), ("POST", "/reprocess")):
         message = refused(daemon.call(method, unknown + verb), 404, "RECORDING_NOT_FOUND")
         assert message == "Recording with ID rec_zzzzzzzzzzzz does not exist"
@@ -250,6 +251,7 @@ def test_verbs_need_a_recording_that_fits(daemon: Daemon) -> None:
             "delete_file")
     assert daemon.get(over)["status"] == "complete"
     assert daemon.get(f"{over}/gaps") == {"gaps": []}
+    assert isinstance(daemon.get(f"{over}/chapters")["chapters"], list)
 
 
 # Recordings that are made.

@@ -19,7 +19,7 @@ from brlib.assembly.base import AssemblyFailed, Plan, Suspended
 from brlib.assembly.job import Job
 from brlib.assembly.place import Places, find_originals
 from brlib.events import EventBus
-from brlib.models import Recording, RecordingStatus, Sums
+from brlib.models import Course, Recording, RecordingStatus, Sums
 from brlib.store import Store, open_store
 from brlib.store.recordings import Recordings
 
@@ -180,7 +180,7 @@ def test_a_foreign_file_is_replaced_by_the_proven_one_or_not_at_all(home: Home) 
         with home.store() as store:
             home.add(store, "rec_b", "a.mp4")
             store.recordings.change("rec_b", status=RecordingStatus.COMPLETE)
-            sidecar.write(sidecar.of(store.recordings.get("rec_b"), (), None))
+            sidecar.write(sidecar.of(store.recordings.get("rec_b"), Course(), None))
             home.add(store, "rec_a")
 
         def work() -> None:

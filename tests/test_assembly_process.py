@@ -13,7 +13,7 @@ from brlib import workers
 from brlib.assembly import process
 from brlib.assembly.base import AssemblyFailed, Plan, Suspended
 from brlib.assembly.process import FFmpeg
-from brlib.models import Gap, Recording
+from brlib.models import Course, Recording
 from brlib.sidecar import Sidecar
 
 from .test_workers import is_gone, until
@@ -38,7 +38,7 @@ class Task:
     def progress(self, fed_bytes: int) -> None:
         raise NotImplementedError
 
-    def counted(self, gaps: list[Gap]) -> None:
+    def counted(self, course: Course) -> None:
         raise NotImplementedError
 
     def owned(self) -> tuple[str, ...]:

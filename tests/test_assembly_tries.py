@@ -277,7 +277,7 @@ def test_the_json_tells_what_the_api_tells(engine: Callable[..., Engine]) -> Non
     found = sidecar.read(path)
     gaps = two.service.archive.gaps(recording.id)
     assert [(gap.cause, gap.segments) for gap in gaps] == [(GapCause.DAEMON_DOWN, 3)]
-    assert found is not None and len(found.gaps) == 1
+    assert found is not None and len(found.course.gaps) == 1
     assert (found.recording.id, found.recording.files) == (recording.id, recording.files)
     assert found.recording.sums.segments == 6 and found.recording.sums.gaps == 1
     assert found.recording.file_size_bytes == recording.file_size_bytes

@@ -12,12 +12,16 @@ from typing import Any
 import pytest
 
 from brlib import sidecar
-from brlib.models import EndReason, Gap, GapCause, Recording, RecordingStatus, Sums
+from brlib.models import (
+    Change, Course, EndReason, Gap, GapCause, Recording, RecordingStatus, Sums,
+)
 from brlib.sidecar import Sidecar
 
 START = datetime(2026, 11, 1, 20, 15, 30, tzinfo=UTC)
 GAPS = (Gap(START, 12.5, 4.004, 2, GapCause.NETWORK),
         Gap(START + timedelta(hours=1), 3600.0, 60.0, 0, GapCause.DAEMON_DOWN))
+CHANGES = (Change(0.0, "title", "A / B"), Change(0.0, "category", "Chess"),
+           Change(600.5, "title", "Ünïcode\n\u202e"))
 
 
 def one(directory: Path, *names: str, **changes: Any) -> Sidecar:
@@ -31,7 +35,7 @@ def one(directory: Path, *names: str, **changes: Any) -> Sidecar:
         sums=Sums(1800, 10 ** 9, 3600.25, 2, 64.004, 1), error="earlier",
         files=tuple(str(directory / name) for name in names),
         output_directory=str(directory), filename_template="{title}"), **changes),
-        GAPS, "https://www.twitch.tv/unicode")
+        Course(GAPS, CHANGES), "https://www.twitch.tv/unicode")
 
 
 def test_it_tells_the_whole_row(tmp_path: Path) -> None:
@@ -68,6 +72,9 @@ def test_what_a_person_reads(tmp_path: Path) -> None:
              "segments": 2, "cause": "network"},
             {"started_at": "2026-11-01T21:15:30Z", "offset": 3600.0, "duration": 60.0,
              "segments": 0, "cause": "daemon_down"}],
+        "changes": [
+            {"offset": 0.0, "title": "A / B"}, {"offset": 0.0, "category": "Chess"},
+            {"offset": 600.5, "title": "Ünïcode\n\u202e"}],
         "files": [{"name": "x.mp4", "size": 5}], "filename_template": "{title}",
     }
 
@@ -102,6 +109,7 @@ def changed(**changes: Any) -> str:
     changed(version=2), changed(format="yt-dlp"), changed(id=7), changed(title=None),
     changed(started_at="yesterday"), changed(started_at="2026-11-01T20:15:30"),
     changed(started_at=1), changed(end_reason="boredom"), changed(gaps={}), changed(gaps=[1]),
+    changed(changes=[{"offset": 1}]), changed(changes=[{"offset": 1, "title": 2}]),
     changed(segments="many"), changed(channel="x"), changed(files=[{"name": "x"}]),
     *(changed(files=[{"name": name, "size": 1}])
       for name in ("../x.mp4", "/etc/passwd", "", ".", "..", "a/b", "a\0b", 7)),
@@ -114,7 +122,7 @@ def test_what_is_none_of_ours(content: str, tmp_path: Path) -> None:
 
 def test_the_good_one_of_those_is_good(tmp_path: Path) -> None:
     found = sidecar.parse(changed(), tmp_path)
-    assert found is not None and found.recording.id == "rec_abc" and found.gaps == ()
+    assert found is not None and found.recording.id == "rec_abc" and found.course == Course()
 
 
 def test_what_is_not_there_or_no_file_or_too_large(

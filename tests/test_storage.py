@@ -16,7 +16,7 @@ from brlib import sidecar
 from brlib.config import Settings
 from brlib.disks import Disks
 from brlib.errors import Conflict, RecordingNotFound
-from brlib.models import ACTIVE, Channel, Recording, RecordingStatus, Sums
+from brlib.models import Course, ACTIVE, Channel, Recording, RecordingStatus, Sums
 from brlib.retention import canonical
 from brlib.storage import Storage, Undeletable
 from brlib.store import Store, open_store
@@ -153,7 +153,7 @@ def test_the_file_can_be_left(home: Home) -> None:
 def test_a_file_that_was_left_is_not_listed_again(home: Home) -> None:
     """After a damaged store it would be, and then deleted for its age."""
     one = home.add("a", size=10)
-    path = sidecar.write(sidecar.of(one, (), None))
+    path = sidecar.write(sidecar.of(one, Course(), None))
     assert sidecar.read(path) is not None
     home.storage.remove("a", False)
     assert path.exists() and sidecar.read(path) is None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .. import sidecar
 from ..identity import CHANNEL_ID, RECORDING_ID
-from ..models import PLATFORMS, Gap, Recording
+from ..models import PLATFORMS, Course, Recording
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ TELL_EVERY = 20_000
 @dataclass(frozen=True)
 class Finished:
     recording: Recording
-    gaps: list[Gap]
+    course: Course
 
 
 def search(
@@ -105,7 +105,7 @@ def read(path: Path, root: Path, daemon: str | None = None) -> Finished | None:
         return None
     return Finished(replace(
         said.recording, files=tuple(sizes), file_size_bytes=sum(sizes.values()),
-        output_directory=str(root)), list(said.gaps))
+        output_directory=str(root)), said.course)
 
 
 def _legal(recording: Recording) -> bool:

@@ -109,7 +109,8 @@ class Relisting:
                 recording.id, (self._settings().captures_directory / recording.id).is_dir())
         elif not self._lacks_gaps(recording.id):
             return
-        rows.set_gaps(recording.id, found.gaps)
+        rows.set_gaps(recording.id, found.course.gaps)
+        rows.set_changes(recording.id, found.course.changes)
         log.info("%s is listed again: %s", recording.id, recording.file_path)
 
     def _lacks_gaps(self, recording_id: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Protocol
 from .. import naming
 from ..config import Settings
 from ..errors import RecorderError
-from ..models import Gap, Recording
+from ..models import Course, Recording
 from ..sidecar import Sidecar
 
 
@@ -62,8 +62,8 @@ class Task(Protocol):
     def moved(self) -> None:
         """It is alive: said now and then, and not while a disk does not answer."""
 
-    def counted(self, gaps: list[Gap]) -> None:
-        """What the whole capture says is missing."""
+    def counted(self, course: Course) -> None:
+        """What the whole capture says is missing, and what it was called."""
 
     def owned(self) -> tuple[str, ...]:
         """The files that are this recording's at this moment."""

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from .. import chapters
 from ..errors import CaptureDamaged
 from ..ledger import Follower
+from ..models import Sums
 from ..playlist import Entry, Part, Segment
 from ..shape import Shape
 from ..tally import Tally
 from . import sentences
 from .base import AssemblyFailed, Finished, Plan, Suspended, Task
-from .output import Output, discard, open_output
+from .output import ChaptersOf, Output, discard, open_output
 from .place import Places
 
 LOOK_EVERY_S = 0.2
@@ -67,7 +70,7 @@ class Feed:
                     raise Suspended
             self._finish_part()
             self._check_whole(_rest_bytes(follower))
-            self._task.counted(self._tally.gaps)
+            self._task.counted(self._tally.course)
             return self._name_files()
         finally:
             self._close_media()
@@ -144,8 +147,15 @@ class Feed:
         if self._media is not None:
             self._close_media()
             part = self._parts[-1]
+            held = self._tally.by_part[part.file]
             part.output.finish(
-                self._tally.by_part[part.file], part.kinds, self._directory / part.file)
+                held, part.kinds, self._directory / part.file, self._chapters(held))
+
+    def _chapters(self, held: Sums) -> ChaptersOf:
+        """Of the file that ends here."""
+        course, end_s = self._tally.course, self._tally.sums.captured_s
+        found = chapters.of(course, end_s)
+        return partial(chapters.in_file, found, course.gaps, end_s - held.captured_s, end_s)
 
     def _close_media(self) -> None:
         media, self._media = self._media, None

@@ -19,7 +19,7 @@ from typing import TypeVar
 from .. import sidecar
 from ..errors import CaptureDamaged, ChannelNotFound, RecorderError, Unavailable
 from ..events import EventBus, about_recording
-from ..models import Gap, Recording
+from ..models import Course, Recording
 from ..sidecar import Sidecar
 from ..store import Store
 from .base import AssemblyFailed, Finished, Suspended
@@ -182,10 +182,13 @@ class Job:
     def moved(self) -> None:
         self._moved_s = time.monotonic()
 
-    def counted(self, gaps: list[Gap]) -> None:
+    def counted(self, course: Course) -> None:
         """A disk that was full when the recording ended kept it from knowing its gaps."""
-        if self._store.recordings.find_gaps(self.recording.id) != gaps:
-            self._store.recordings.set_gaps(self.recording.id, gaps)
+        stored = self._store.recordings.find_course(self.recording.id)
+        if stored.gaps != course.gaps:
+            self._store.recordings.set_gaps(self.recording.id, course.gaps)
+        if stored.changes != course.changes:
+            self._store.recordings.set_changes(self.recording.id, course.changes)
 
     def owned(self) -> tuple[str, ...]:
         return self._store.recordings.get(self.recording.id).files
@@ -199,8 +202,8 @@ class Job:
             url = self._store.channels.get(recording.channel_id).url
         except ChannelNotFound:
             url = None
-        gaps = self._store.recordings.find_gaps(recording.id)
-        return sidecar.of(replace(recording, files=files), gaps, url, self._daemon)
+        course = self._store.recordings.find_course(recording.id)
+        return sidecar.of(replace(recording, files=files), course, url, self._daemon)
 
 
 def _hopeless(error: Exception) -> bool:

@@ -9,17 +9,22 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from .. import ffmpeg
+from ..chapters import Chapter
 from ..disk import sync
 from ..models import Sums
-from . import sentences
+from . import marks, sentences
 from .base import AssemblyFailed, Plan, Task
 from .process import CLOSING_MAX_S, FFmpeg, count_packets, find_probe
 
 log = logging.getLogger(__name__)
+
+# The chapters of a file of that many seconds.
+ChaptersOf = Callable[[float], Sequence[Chapter]]
 
 
 class Output(Protocol):
@@ -28,9 +33,11 @@ class Output(Protocol):
     def write(self, data: bytes) -> None:
         """Waits while the file cannot take more. Raises AssemblyFailed, OSError, Suspended."""
 
-    def finish(self, held: Sums, kinds: frozenset[str], source: Path) -> None:
-        """Close, compare with what the capture holds in the part file `source`, and bring
-        it to the disk. Raises AssemblyFailed, OSError, Suspended."""
+    def finish(
+        self, held: Sums, kinds: frozenset[str], source: Path, chapters: ChaptersOf
+    ) -> None:
+        """Close, compare with what the capture holds in the part file `source`, give it its
+        chapters, and bring it to the disk. Raises AssemblyFailed, OSError, Suspended."""
 
     def abandon(self) -> None:
         """Stop and remove the temporary file; idempotent."""
@@ -50,7 +57,9 @@ class FFmpegOutput:
     def write(self, data: bytes) -> None:
         self._process.write(data)
 
-    def finish(self, held: Sums, kinds: frozenset[str], source: Path) -> None:
+    def finish(
+        self, held: Sums, kinds: frozenset[str], source: Path, chapters: ChaptersOf
+    ) -> None:
         self._process.end(CLOSING_MAX_S)
         probe = find_probe(self._plan, self.path, self._task)
         problem = ffmpeg.disagreement(probe, held, kinds)
@@ -62,7 +71,24 @@ class FFmpegOutput:
             raise sentences.disagrees(
                 problem, self._process.said, self._plan.directory,
                 shutil.disk_usage(self.path.parent).free)
+        if probe is not None:
+            self._mark(probe, chapters(probe.duration_s))
         sync(self.path)
+
+    def _mark(self, proven: ffmpeg.Probe, chapters: Sequence[Chapter]) -> None:
+        """Put chapters into a proven file, if it is the same with them; else it has none.
+        Raises OSError when that cannot be had back, AssemblyFailed, Suspended."""
+        if len(chapters) < 2 or self._plan.container not in marks.CONTAINERS:
+            return
+        try:
+            undo = marks.write(self.path, self._plan.container, chapters)
+        except (marks.Unmarked, OSError) as error:
+            log.warning("%s: it gets no chapters: %s", self.path.name, error)
+            return
+        after = find_probe(self._plan, self.path, self._task)
+        if after is None or (after.kinds, after.duration_s) != (proven.kinds, proven.duration_s):
+            log.warning("%s: it gets no chapters, which it does not bear", self.path.name)
+            marks.take_back(self.path, undo)
 
     def _same_packets(self, kinds: frozenset[str], source: Path) -> bool:
         """The exact comparison, for when the lengths leave a doubt."""
@@ -87,7 +113,9 @@ class PlainOutput:
         while view:
             view = view[os.write(self._fd, view):]
 
-    def finish(self, held: Sums, kinds: frozenset[str], source: Path) -> None:
+    def finish(
+        self, held: Sums, kinds: frozenset[str], source: Path, chapters: ChaptersOf
+    ) -> None:
         self._close()
         size_bytes = self.path.stat().st_size
         if size_bytes != held.captured_bytes:

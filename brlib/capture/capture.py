@@ -23,7 +23,7 @@ from ..clocks import boot_s
 from ..continuity import Listed, Position
 from ..errors import DiskHangs
 from ..ledger import Ledger
-from ..models import Gap, GapCause, Sums, utc_now
+from ..models import Course, Gap, GapCause, Sums, utc_now
 from ..playlist import End, Hole, Note, Segment
 from ..pulse import Pulse
 from ..shape import Shape, alike, shape_of
@@ -218,6 +218,10 @@ class Capture:
     @property
     def gaps(self) -> list[Gap]:
         return list(self._ledger.tally.gaps)
+
+    @property
+    def course(self) -> Course:
+        return self._ledger.tally.course
 
     @property
     def edge(self) -> str | None:

@@ -16,7 +16,7 @@ from datetime import datetime
 from .. import identity
 from ..errors import CaptureDamaged, Conflict, PlatformError, Trouble, Unavailable
 from ..models import (
-    Activity, Broadcast, Channel, EndReason, Gap, GapCause, Recording, RecordingStatus,
+    Activity, Broadcast, Channel, Course, EndReason, GapCause, Recording, RecordingStatus,
     SessionEnd, Sums, utc_now,
 )
 from ..pulse import Pulse
@@ -150,8 +150,8 @@ class ActiveRecording:
         """Why its capture cannot be written now."""
         return self._reception.trouble or self._setbacks.error if self._blocked else None
 
-    def gaps(self) -> list[Gap]:
-        return self._reception.gaps
+    def course(self) -> Course:
+        return self._reception.course
 
     def now(self) -> Recording:
         """The recording with its sums as of this moment."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ..config import Settings
 from ..errors import Trouble
 from ..events import EventBus
-from ..models import Channel, EndReason, Gap, GapCause, Recording, SessionEnd, Sums
+from ..models import Channel, Course, EndReason, Gap, GapCause, Recording, SessionEnd, Sums
 from ..platforms import Platform
 from ..store import Store
 
@@ -62,6 +62,8 @@ class Capture(Protocol):
     def sums(self) -> Sums: ...
     @property
     def gaps(self) -> list[Gap]: ...
+    @property
+    def course(self) -> Course: ...
     @property
     def edge(self) -> str | None: ...
     @property

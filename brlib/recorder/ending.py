@@ -72,7 +72,7 @@ class Ending:
 
     def _note(self, reason: EndReason, broadcast_id: str | None, gaps: list[Gap]) -> None:
         """`broadcast_id` as it is now: whoever asks whether it is over, asks for that."""
-        self._row.set_gaps(gaps)
+        self._row.set_course(gaps, self._reception.course)
         self._row.change(status=RecordingStatus.PROCESSING, ended_at=self._now(),
                          end_reason=reason, sums=self._reception.sums, broadcast_id=broadcast_id)
         recording = self._row.recording

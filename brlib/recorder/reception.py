@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import CaptureDamaged, DiskHangs
-from ..models import Activity, Gap, GapCause, SessionEnd, Sums
+from ..models import Activity, Course, Gap, GapCause, SessionEnd, Sums
 from ..rules import stalled
 from .base import Capture, Captures, Session
 
@@ -182,6 +182,10 @@ class Reception:
     @property
     def gaps(self) -> list[Gap]:
         return self.capture.gaps if self.capture is not None else []
+
+    @property
+    def course(self) -> Course:
+        return self.capture.course if self.capture is not None else Course()
 
     def finish(self, over: bool) -> list[Gap]:
         """Close the ledger for good; the gaps it holds. `over`: the broadcast has ended, so

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import RecordingNotFound, Unavailable
-from ..models import Gap, Recording
+from ..models import Course, Gap, Recording
 from ..store.recordings import Recordings
 
 log = logging.getLogger(__name__)
@@ -63,12 +63,13 @@ class Row:
             else:
                 self._error = None
 
-    def set_gaps(self, gaps: list[Gap]) -> None:
+    def set_course(self, gaps: list[Gap], course: Course) -> None:
         """They belong to a row. Raises sqlite3.Error, Unavailable."""
         with self.lock:
             if not self._stored:
                 self._added(self.recording)
             self._recordings.set_gaps(self.recording.id, gaps)
+            self._recordings.set_changes(self.recording.id, course.changes)
 
     def _added(self, recording: Recording) -> bool:
         """False when it is there: a commit that seems to fail can have been none the less."""

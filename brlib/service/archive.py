@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from .. import naming
+from .. import chapters, naming
 from ..assembly import Assembly
+from ..chapters import Chapter
 from ..config import Settings
 from ..errors import Conflict, NotFound, Unavailable
 from ..models import EndReason, Gap, Recording, RecordingStatus
@@ -62,9 +63,18 @@ class Archive:
         """Raises RecordingNotFound."""
         active = self._find_running(recording_id)
         if active is not None:
-            return active.gaps()
+            return list(active.course().gaps)
         self.store.recordings.get(recording_id)
         return self.store.recordings.find_gaps(recording_id)
+
+    def chapters(self, recording_id: str) -> list[Chapter]:
+        """Raises RecordingNotFound."""
+        active = self._find_running(recording_id)
+        if active is not None:
+            return chapters.of(active.course(), active.sums.captured_s)
+        recording = self.store.recordings.get(recording_id)
+        return chapters.of(
+            self.store.recordings.find_course(recording_id), recording.sums.captured_s)
 
     def stop(self, recording_id: str) -> Recording:
         """Raises RecordingNotFound, Conflict."""

@@ -304,4 +304,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
     ),
     ("ALTER TABLE channels ADD COLUMN retention TEXT",),
+    (
+        """
+        CREATE TABLE changes (
+            recording_id TEXT NOT NULL REFERENCES recordings (id) ON DELETE CASCADE,
+            offset_s REAL NOT NULL,
+            key TEXT NOT NULL,
+            value TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX changes_recording ON changes (recording_id)",
+    ),
 )

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 from ..errors import Conflict, RecordingNotFound
-from ..models import ACTIVE, STATUS_MOVES, Gap, Recording, RecordingStatus
+from ..models import ACTIVE, STATUS_MOVES, Change, Course, Gap, Recording, RecordingStatus
 from .base import Database, need_time, to_text
 from .listing import Filter as Filter
 from .listing import Listing
-from .rows import SELECTED, to_columns, to_gap, to_recording
+from .rows import SELECTED, to_change, to_columns, to_gap, to_recording
 
 
 class Recordings:
@@ -216,7 +216,7 @@ class Recordings:
                 "SELECT * FROM gaps WHERE recording_id = ? ORDER BY rowid", (recording_id,))
         ]
 
-    def set_gaps(self, recording_id: str, gaps: list[Gap]) -> None:
+    def set_gaps(self, recording_id: str, gaps: Sequence[Gap]) -> None:
         """Keep the ledger's gaps, which outlive the capture."""
         with self._database.write() as db:
             db.execute("DELETE FROM gaps WHERE recording_id = ?", (recording_id,))
@@ -224,6 +224,18 @@ class Recordings:
                 "INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?)",
                 [(recording_id, to_text(g.started_at), g.offset_s, g.duration_s, g.segments,
                   g.cause.value) for g in gaps])
+
+    def find_course(self, recording_id: str) -> Course:
+        return Course(tuple(self.find_gaps(recording_id)), tuple(
+            to_change(row) for row in self._database.rows(
+                "SELECT * FROM changes WHERE recording_id = ? ORDER BY rowid", (recording_id,))))
+
+    def set_changes(self, recording_id: str, changes: Sequence[Change]) -> None:
+        """Keep the ledger's notes of title and category, which outlive the capture."""
+        with self._database.write() as db:
+            db.execute("DELETE FROM changes WHERE recording_id = ?", (recording_id,))
+            db.executemany("INSERT INTO changes VALUES (?, ?, ?, ?)", [
+                (recording_id, one.offset_s, one.key, one.value) for one in changes])
 
     def delete(self, recording_id: str) -> None:
         """Raises RecordingNotFound."""

@@ -8,7 +8,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from ..models import EndReason, Gap, GapCause, Recording, RecordingStatus, Sums
+from ..models import Change, EndReason, Gap, GapCause, Recording, RecordingStatus, Sums
 from .base import need_time, to_text, to_time
 
 # In the order in which `to_recording` takes them.
@@ -66,3 +66,7 @@ def to_recording(row: sqlite3.Row) -> Recording:
 def to_gap(row: sqlite3.Row) -> Gap:
     return Gap(need_time(row["started_at"]), row["offset_s"], row["duration_s"],
                row["segments"], GapCause(row["cause"]))
+
+
+def to_change(row: sqlite3.Row) -> Change:
+    return Change(float(row["offset_s"]), str(row["key"]), str(row["value"]))

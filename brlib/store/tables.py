@@ -16,7 +16,7 @@ from .api_keys import to_key
 from .base import need_time
 from .channels import to_channel
 from .credentials import to_credential, to_flow
-from .rows import SELECTED, to_gap, to_recording
+from .rows import SELECTED, to_change, to_gap, to_recording
 from .users import to_user
 
 
@@ -58,6 +58,7 @@ TABLES = (
     Table("recordings", SELECTED, _to_recording,
           "WHERE status IN ('recording', 'paused', 'processing')"),
     Table("gaps", "*", to_gap, "WHERE 0"),
+    Table("changes", "*", to_change, "WHERE 0"),
 )
 # Without a rowid, and what their rows go by.
 KEYED = {

@@ -80,6 +80,14 @@ def list_gaps(recording_id: str) -> Any:
     return {"gaps": [gap_facts(g) for g in service().archive.gaps(recording_id)]}
 
 
+@routes.get("/recordings/<recording_id>/chapters", "List its chapters",
+            shapes.listed("chapters", shapes.CHAPTER), errors=(NOT_FOUND,))
+def list_chapters(recording_id: str) -> Any:
+    """One begins where title or category change, or behind something that is missing; also
+    while it records. Times are seconds of the captured media, as those of gaps."""
+    return {"chapters": [views.chapter(c) for c in service().archive.chapters(recording_id)]}
+
+
 @routes.post("/recordings/<recording_id>/stop", "End a recording", shapes.RECORDING, 202,
              errors=(NOT_FOUND, "CONFLICT"))
 def stop(recording_id: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..chapters import ChapterKind
 from ..credentials import PLATFORMS as LOGIN_PLATFORMS
 from ..credentials import LoginStatus
 from ..disks import DiskState
@@ -146,6 +147,10 @@ ACTIVE = named("ActiveRecording", shape({
 GAP = named("Gap", shape({
     "started_at": TIME, "offset": {**NUMBER, "minimum": 0}, "duration": {**NUMBER, "minimum": 0},
     "segments": COUNT, "cause": one_of(*GapCause),
+}))
+CHAPTER = named("Chapter", shape({
+    "start": {**NUMBER, "minimum": 0}, "end": {**NUMBER, "minimum": 0}, "title": STRING,
+    "kind": one_of(*ChapterKind),
 }))
 
 _HOURS: Schema = or_null({**NUMBER, "minimum": 0, "description": (

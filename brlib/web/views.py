@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..chapters import Chapter
 from ..images import Image, ImageKind
 from ..models import (
     Activity, Broadcast, Channel, ChannelStatus, Recording, Role, User, iso,
@@ -123,6 +124,11 @@ def recording(subject: Recording, activity: Activity | None) -> dict[str, Any]:
         "activity": activity.value if activity else None,
         "protected": subject.protected,
     }
+
+
+def chapter(subject: Chapter) -> dict[str, Any]:
+    return {"start": round(subject.start_s, 3), "end": round(subject.end_s, 3),
+            "title": subject.title, "kind": subject.kind.value}
 
 
 def active(subject: ActiveRecording) -> dict[str, Any]:
