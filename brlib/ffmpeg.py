@@ -112,14 +112,18 @@ def too_short(probe: Probe, held: Sums) -> str | None:
     return f"the file is {probe.duration_s:.1f} s long, the capture {held.captured_s:.1f} s"
 
 
-def count_args(ffprobe: str, path: Path, kind: str, part_container: str | None) -> list[str]:
+def count_args(
+    ffprobe: str, path: Path, kind: str, part_container: str | None, end: int | None = None
+) -> list[str]:
     """ffprobe that counts the packets of a file's first stream of a kind: exact, and as slow
-    as reading it all. `part_container` for a part of a capture, whose demuxer is forced."""
+    as reading it all. `part_container` for a part of a capture, whose demuxer is forced; `end`
+    for no more than its first bytes."""
+    source = str(path) if end is None else f"subfile,,start,0,end,{end},,:{path}"
     form = ["-f", _DEMUXERS[part_container]] if part_container else []
     return [
-        ffprobe, "-v", "error", "-protocol_whitelist", "file", "-of", "csv=p=0",
+        ffprobe, "-v", "error", "-protocol_whitelist", "file,subfile", "-of", "csv=p=0",
         "-count_packets", "-select_streams", _COUNTED[kind],
-        "-show_entries", "stream=nb_read_packets", *form, "-i", str(path),
+        "-show_entries", "stream=nb_read_packets", *form, "-i", source,
     ]
 
 

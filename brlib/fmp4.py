@@ -22,6 +22,8 @@ _CODECS = {
 }
 # ISO/IEC 14496-1, table 5: what an mp4a entry may hold besides AAC.
 _MP4A_OBJECTS = {0x69: "mp3", 0x6B: "mp3", 0xA5: "ac3", 0xA6: "eac3", 0xAD: "opus"}
+# Sample flags: sample_is_non_sync_sample.
+_NON_SYNC = 0x10000
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,36 @@ def decode_times(segment: bytes) -> dict[int, int]:
                 continue
             times.setdefault(track_id, _decode_time(boxes.get(b"tfdt")))
     return {track_id: time for track_id, time in times.items() if time is not None}
+
+
+def begins_with_sync(segment: bytes) -> bool:
+    """Whether no track of a segment says that its first sample depends on others (ISO/IEC
+    14496-12, 8.8.3.1, 8.8.7 and 8.8.8)."""
+    try:
+        moof = next(body for kind, body in _boxes(memoryview(segment)) if kind == b"moof")
+        return not any(_first_flags(traf) & _NON_SYNC
+                       for kind, traf in _boxes(moof) if kind == b"traf")
+    except (StopIteration, struct.error):
+        return True
+
+
+def _first_flags(traf: memoryview) -> int:
+    boxes = {kind: body for kind, body in reversed(list(_boxes(traf)))}
+    trun = boxes[b"trun"] if b"trun" in boxes else memoryview(bytes(8))
+    flags = struct.unpack_from(">I", trun)[0]
+    at = 12 if flags & 0x01 else 8
+    if flags & 0x04:
+        return int(struct.unpack_from(">I", trun, at)[0])
+    if flags & 0x400:
+        at += sum(4 for flag in (0x100, 0x200) if flags & flag)
+        return int(struct.unpack_from(">I", trun, at)[0])
+    tfhd = boxes[b"tfhd"] if b"tfhd" in boxes else memoryview(bytes(8))
+    flags = struct.unpack_from(">I", tfhd)[0]
+    if not flags & 0x20:
+        return 0
+    fields = ((0x01, 8), (0x02, 4), (0x08, 4), (0x10, 4))
+    at = 8 + sum(size for flag, size in fields if flags & flag)
+    return int(struct.unpack_from(">I", tfhd, at)[0])
 
 
 def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:

@@ -9,7 +9,7 @@ bytes only and never raises on what a server may send.
 import re
 from dataclasses import dataclass
 
-from .fmp4 import looks_like_mp4, tracks
+from .fmp4 import begins_with_sync, looks_like_mp4, tracks
 from .mpegts import looks_like_ts, picture_size, program
 
 _CONTAINERS = ("ts", "mp4", "aac", "mp3", "ac3")
@@ -103,6 +103,20 @@ def alike(old: Shape, new: Shape) -> bool:
     if len(old.streams) != len(new.streams):
         return False
     return all(map(_same_stream, old.streams, new.streams))
+
+
+def begins_alone(shape: Shape, head: bytes, init: bytes) -> bool:
+    """Tell whether a segment of a part with this shape begins with a keyframe, by its first bytes.
+
+    In a transport stream by the parameter sets that a keyframe comes with. What cannot be known
+    is believed.
+    """
+    if shape.container == "mp4":
+        return begins_with_sync(head)
+    if shape.container != "ts" or not any(" " in stream for stream in shape.streams):
+        return True
+    found = shape_of(head, init)
+    return found is not None and any(" " in stream for stream in found.streams)
 
 
 def _same_stream(old: str, new: str) -> bool:

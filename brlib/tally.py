@@ -64,8 +64,8 @@ class Tally:
     def _add_segment(self, entry: Segment) -> None:
         if entry.file not in self.by_part:
             raise CaptureDamaged(f"The index names media in {entry.file}, which never began")
-        self.sums = _plus(self.sums, entry)
-        self.by_part[entry.file] = _plus(self.by_part[entry.file], entry)
+        self.sums = plus(self.sums, entry)
+        self.by_part[entry.file] = plus(self.by_part[entry.file], entry)
         self.part_bytes = entry.offset + entry.size_bytes
         self.last = entry
         self.expected, self.epoch = entry.num + 1, entry.epoch
@@ -108,7 +108,7 @@ class Tally:
         return self.last.date + timedelta(seconds=self.last.duration_s)
 
 
-def _plus(sums: Sums, entry: Segment) -> Sums:
+def plus(sums: Sums, entry: Segment) -> Sums:
     return replace(
         sums,
         segments=sums.segments + 1,

@@ -12,7 +12,7 @@ from typing import Protocol
 from .. import naming
 from ..config import Settings
 from ..errors import RecorderError
-from ..models import Course, Recording
+from ..models import Course, Recording, Sums
 from ..sidecar import Sidecar
 
 
@@ -86,6 +86,8 @@ class Plan:
     when_exists: str
     ffmpeg: str
     ffprobe: str
+    max_duration_s: float | None = None
+    max_size_bytes: int | None = None
 
     @classmethod
     def of(cls, recording: Recording, settings: Settings) -> Plan:
@@ -103,7 +105,17 @@ class Plan:
         return cls(
             settings.processing_mode, settings.container, directory, directory / stem,
             settings.when_file_exists, settings.ffmpeg_path, settings.ffprobe_path,
+            settings.max_duration, settings.max_file_size,
         )
+
+    def full(self, held: Sums, duration_s: float, size_bytes: int) -> bool:
+        """Whether a segment is too much for a file that holds so much. One it always holds."""
+        if not held.segments:
+            return False
+        too_long = self.max_duration_s is not None and (
+            held.captured_s + duration_s > self.max_duration_s)
+        return too_long or self.max_size_bytes is not None and (
+            held.captured_bytes + size_bytes > self.max_size_bytes)
 
     def suffix(self, part_container: str) -> str:
         return f".{part_container if self.mode == 'concatenate' else self.container}"

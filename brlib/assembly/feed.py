@@ -16,14 +16,16 @@ from ..errors import CaptureDamaged
 from ..ledger import Follower
 from ..models import Sums
 from ..playlist import Entry, Part, Segment
-from ..shape import Shape
-from ..tally import Tally
+from ..shape import Shape, begins_alone
+from ..tally import Tally, plus
 from . import sentences
 from .base import AssemblyFailed, Finished, Plan, Suspended, Task
-from .output import ChaptersOf, Output, discard, open_output
+from .output import ChaptersOf, Output, Source, discard, open_output
 from .place import Places
 
 LOOK_EVERY_S = 0.2
+# A keyframe at a segment's beginning shows itself in so much of it.
+HEAD_BYTES = 256 * 1024
 
 
 @dataclass
@@ -31,11 +33,16 @@ class _Part:
     output: Output
     container: str
     kinds: frozenset[str]
-    file: str
+    source: Part
+    held: Sums
+    # Which bytes of the part file of the capture, behind the init section; 0: from the first.
+    begin: int
+    end: int = 0
 
 
 class Feed:
-    """One pass over a capture: outputs opened, fed and closed as its parts come."""
+    """One pass over a capture: outputs opened, fed and closed as its parts come, and where one has
+    reached the limit that the settings set."""
 
     def __init__(self, task: Task, plan: Plan, directory: Path, places: Places) -> None:
         self._task = task
@@ -102,6 +109,9 @@ class Feed:
     def _take(self, entry: Entry) -> None:
         if self._stop.is_set():
             raise Suspended
+        if isinstance(entry, Segment) and self._is_full(entry):
+            self._part = self._parts[-1].source
+            self._finish_part()
         self._tally.add(entry)
         match entry:
             case Part():
@@ -111,17 +121,36 @@ class Feed:
                 if self._part is not None:
                     # Not before its first segment: a crash leaves parts without any.
                     part, self._part = self._part, None
-                    self._begin_part(part)
+                    self._begin_part(part, entry.offset)
                     self._feed(0, part.init_bytes)
                 self._feed(entry.offset, entry.size_bytes)
+                fed = self._parts[-1]
+                fed.held, fed.end = plus(fed.held, entry), entry.offset + entry.size_bytes
 
-    def _begin_part(self, part: Part) -> None:
+    def _is_full(self, entry: Segment) -> bool:
+        """Whether the present file has reached its limit and another can begin here: FFmpeg
+        leaves out what stands before the first keyframe."""
+        if self._media is None or self._part is not None:
+            return False
+        part = self._parts[-1]
+        if not self._plan.full(part.held, entry.duration_s, entry.size_bytes):
+            return False
+        try:
+            init = os.pread(self._media, part.source.init_bytes, 0)
+            head = os.pread(self._media, min(entry.size_bytes, HEAD_BYTES), entry.offset)
+        except OSError as error:
+            raise sentences.of_capture(error) from error
+        return begins_alone(Shape.parse(part.source.shape), head, init)
+
+    def _begin_part(self, part: Part, offset: int) -> None:
         shape = Shape.parse(part.shape)
         suffix = self._plan.suffix(shape.container)
         path = self._plan.temporary(self._recording.id, suffix)
         name = f"{self._recording.id}-{len(self._parts) + 1}"
         output = open_output(name, self._plan, shape.container, path, self._task)
-        self._parts.append(_Part(output, shape.container, shape.kinds, part.file))
+        self._parts.append(_Part(output, shape.container, shape.kinds, part,
+                                 Sums(captured_bytes=part.init_bytes),
+                                 offset if offset > part.init_bytes else 0))
         try:
             self._media = os.open(self._directory / part.file, os.O_RDONLY)
         except OSError as error:
@@ -138,7 +167,7 @@ class Feed:
         if len(data) != size_bytes:
             raise AssemblyFailed(
                 f"The capture is shorter than its index says at byte {offset} of "
-                f"{self._parts[-1].file}")
+                f"{self._parts[-1].source.file}")
         self._parts[-1].output.write(data)
         self._fed_bytes += size_bytes
         self._task.progress(self._fed_bytes)
@@ -147,9 +176,8 @@ class Feed:
         if self._media is not None:
             self._close_media()
             part = self._parts[-1]
-            held = self._tally.by_part[part.file]
-            part.output.finish(
-                held, part.kinds, self._directory / part.file, self._chapters(held))
+            source = Source(self._directory / part.source.file, part.begin, part.end)
+            part.output.finish(part.held, part.kinds, source, self._chapters(part.held))
 
     def _chapters(self, held: Sums) -> ChaptersOf:
         """Of the file that ends here."""

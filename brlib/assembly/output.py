@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,16 @@ log = logging.getLogger(__name__)
 ChaptersOf = Callable[[float], Sequence[Chapter]]
 
 
+@dataclass(frozen=True)
+class Source:
+    """Which stretch of a capture's part file goes into an output, behind the init section.
+    `begin` is 0 for the first."""
+
+    path: Path
+    begin: int
+    end: int
+
+
 class Output(Protocol):
     path: Path
 
@@ -34,10 +45,10 @@ class Output(Protocol):
         """Waits while the file cannot take more. Raises AssemblyFailed, OSError, Suspended."""
 
     def finish(
-        self, held: Sums, kinds: frozenset[str], source: Path, chapters: ChaptersOf
+        self, held: Sums, kinds: frozenset[str], source: Source, chapters: ChaptersOf
     ) -> None:
-        """Close, compare with what the capture holds in the part file `source`, give it its
-        chapters, and bring it to the disk. Raises AssemblyFailed, OSError, Suspended."""
+        """Close, compare with what the capture holds in `source`, give it its chapters, and
+        bring it to the disk. Raises AssemblyFailed, OSError, Suspended."""
 
     def abandon(self) -> None:
         """Stop and remove the temporary file; idempotent."""
@@ -58,7 +69,7 @@ class FFmpegOutput:
         self._process.write(data)
 
     def finish(
-        self, held: Sums, kinds: frozenset[str], source: Path, chapters: ChaptersOf
+        self, held: Sums, kinds: frozenset[str], source: Source, chapters: ChaptersOf
     ) -> None:
         self._process.end(CLOSING_MAX_S)
         probe = find_probe(self._plan, self.path, self._task)
@@ -90,10 +101,13 @@ class FFmpegOutput:
             log.warning("%s: it gets no chapters, which it does not bear", self.path.name)
             marks.take_back(self.path, undo)
 
-    def _same_packets(self, kinds: frozenset[str], source: Path) -> bool:
+    def _same_packets(self, kinds: frozenset[str], source: Source) -> bool:
         """The exact comparison, for when the lengths leave a doubt."""
         kind = "video" if "video" in kinds else "audio"
-        ours = count_packets(self._plan, source, kind, self._part_container, self._task)
+        part = self._part_container
+        ours = count_packets(self._plan, source.path, kind, part, self._task, source.end)
+        if source.begin:
+            ours -= count_packets(self._plan, source.path, kind, part, self._task, source.begin)
         return ours > 0 and count_packets(self._plan, self.path, kind, None, self._task) >= ours
 
     def abandon(self) -> None:
@@ -114,7 +128,7 @@ class PlainOutput:
             view = view[os.write(self._fd, view):]
 
     def finish(
-        self, held: Sums, kinds: frozenset[str], source: Path, chapters: ChaptersOf
+        self, held: Sums, kinds: frozenset[str], source: Source, chapters: ChaptersOf
     ) -> None:
         self._close()
         size_bytes = self.path.stat().st_size

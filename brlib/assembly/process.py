@@ -121,12 +121,13 @@ def find_probe(plan: Plan, path: Path, task: Task) -> ffmpeg.Probe | None:
 
 
 def count_packets(
-    plan: Plan, path: Path, kind: str, part_container: str | None, task: Task
+    plan: Plan, path: Path, kind: str, part_container: str | None, task: Task,
+    end: int | None = None,
 ) -> int:
-    """Packets of a file's first stream of a kind; 0 when they cannot be counted. Raises
-    AssemblyFailed, Suspended."""
-    _, text = _ffprobe(
-        ffmpeg.count_args(plan.ffprobe, path, kind, part_container), COUNT_MAX_S, task)
+    """Packets of the first stream of a kind in a file, or in its first bytes; 0 when they
+    cannot be counted. Raises AssemblyFailed, Suspended."""
+    args = ffmpeg.count_args(plan.ffprobe, path, kind, part_container, end)
+    _, text = _ffprobe(args, COUNT_MAX_S, task)
     counts = [int(line.strip(",")) for line in text.split() if line.strip(",").isdigit()]
     return counts[-1] if counts else 0
 

@@ -90,6 +90,20 @@ def optional(read: Reader) -> Reader:
     return lambda value: None if value.lower() in ("none", "no", "off") else read(value)
 
 
+def unlimited(read: Reader) -> Reader:
+    """The same of a limit, where 0 says so, too."""
+    return lambda value: None if value == "0" else optional(read)(value)
+
+
+def large_size(low_bytes: int) -> Reader:
+    def read(value: str) -> int:
+        size_bytes = size(value)
+        if size_bytes < low_bytes:
+            raise ValueError(f"must be at least {low_bytes // 1024 ** 2}M, or none")
+        return size_bytes
+    return read
+
+
 def networks(value: str) -> tuple[str, ...]:
     """Addresses and networks, by commas."""
     found = [part.strip() for part in value.split(",") if part.strip() and value != "none"]

@@ -16,8 +16,9 @@ from .. import schedule
 from ..errors import Problem
 from ..ffmpeg import CONTAINERS
 from .readers import (
-    Reader, blackouts, clock, days, directory, duration, host_name, networks, one_of, optional,
-    percent, secret_text, size, stream_quality, template, text, time_zone, whole, yes_no,
+    Reader, blackouts, clock, days, directory, duration, host_name, large_size, networks, one_of,
+    optional, percent, secret_text, size, stream_quality, template, text, time_zone, unlimited,
+    whole, yes_no,
 )
 
 # What the option of that name takes at most.
@@ -111,6 +112,12 @@ class Settings:
     reconnect_window: float = option(
         "recording", 90.0, duration(0, 3600),
         "A streamer who comes back within this continues the same recording", "90s")
+    max_duration: float | None = option(
+        "recording", None, unlimited(duration(60, 31 * 86400)),
+        "A finished file of about this length is followed by another, (part 2)", "none")
+    max_file_size: int | None = option(
+        "recording", None, unlimited(large_size(16 * 1024 ** 2)),
+        "The same by size, such as 4G for a disk with FAT32", "none")
     twitch_interval: float = option(
         "recording", 30.0, duration(10, 86400),
         "Time between live checks of Twitch; up to 100 channels are one request", "30s")
