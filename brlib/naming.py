@@ -20,7 +20,13 @@ VARIABLES = (
 
 # What exFAT, NTFS and SMB forbid in a name, besides control characters.
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
-_RESERVED = re.compile(r"^(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³])\s*(\.|$)", re.IGNORECASE)
+_JOINER = "\u200d"
+# Colours of skin, and the tags that name a part of a country.
+_SKIN = re.compile("[\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
+_FLAG = re.compile("[\U0001f1e6-\U0001f1ff]")
+_TOGETHER_MAX = 16
+_RESERVED = re.compile(
+    r"^(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³]|con(in|out)\$)\s*(\.|$)", re.IGNORECASE)
 
 
 def safe_name(text: str, fallback: str = "untitled") -> str:
@@ -35,8 +41,31 @@ def safe_name(text: str, fallback: str = "untitled") -> str:
 
 
 def cut_bytes(text: str, limit: int) -> str:
-    """The longest beginning of `text` of at most `limit` bytes of UTF-8, whole characters."""
-    return text.encode("utf-8", "ignore")[:limit].decode("utf-8", "ignore")
+    """The longest beginning of `text` of at most `limit` bytes of UTF-8, whole characters as a
+    person sees them: an emoji of several parts is kept or left out, unless it is absurd."""
+    cut = text.encode("utf-8", "ignore")[:limit].decode("utf-8", "ignore")
+    text = text.encode("utf-8", "ignore").decode("utf-8", "ignore")
+    end = len(cut)
+    while 0 < end < len(text) and len(cut) - end < _TOGETHER_MAX and _together(text, end):
+        end -= 1
+    return cut if 0 < end < len(text) and _together(text, end) else cut[:end]
+
+
+def _together(text: str, at: int) -> bool:
+    """Whether a cut at this place would be inside of what is seen as one (Unicode UAX 29, 3.1.1,
+    as far as titles need it)."""
+    before, behind = text[at - 1], text[at]
+    if before == _JOINER or behind == _JOINER or unicodedata.category(behind).startswith("M"):
+        return True
+    if _SKIN.fullmatch(behind):
+        return True
+    if not (_FLAG.fullmatch(before) and _FLAG.fullmatch(behind)):
+        return False
+    # Letters of flags come in pairs.
+    letters = 0
+    while letters < at and _FLAG.fullmatch(text[at - 1 - letters]):
+        letters += 1
+    return letters % 2 == 1
 
 
 def template_problem(template: str) -> str | None:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from brlib.assembly.base import Plan
+from brlib.config import Settings
+from brlib.models import Recording, RecordingStatus
 from brlib.naming import (
     NAME_MAX_BYTES, VARIABLES, cut_bytes, inside, name_of_url, numbered, render, safe_name,
     template_problem, time_values,
@@ -40,6 +43,7 @@ NASTY = [*'abcXYZ09 ._-~/\\:*?"<>|\x00\x01\n\t\x7f\x85', "\u2028", "\u202e", "\u
     pytest.param("aux .mp4", "_aux .mp4", id="reserved, space, suffix"),
     pytest.param("COM7", "_COM7", id="port"),
     pytest.param("LPT²", "_LPT²", id="port with a superscript"),
+    pytest.param("conout$", "_conout$", id="the console's output"),
     pytest.param("console", "console", id="begins like a reserved one"),
     pytest.param("com10", "com10", id="no such port"),
     pytest.param("😀 live", "😀 live", id="emoji"),
@@ -51,10 +55,14 @@ def test_safe_name(text: str, expected: str) -> None:
     assert safe_name(text) == expected
 
 
-@pytest.mark.parametrize("character", ["a", "é", "中", "😀", "👩‍👧", "e\u0301"])
+@pytest.mark.parametrize("character", [
+    "a", "é", "中", "😀", "👩‍👧", "e\u0301", "👍🏽", "❤️", "🇩🇪",
+    "🏴\U000e0067\U000e0062\U000e007f", "👩🏽‍❤️‍👨🏿"])
 def test_long_names_are_cut_between_characters(character: str) -> None:
     name = safe_name("x" + character * 400)
-    assert NAME_MAX_BYTES - 4 <= len(name.encode()) <= NAME_MAX_BYTES
+    whole = len(unicodedata.normalize("NFC", character).encode())
+    assert NAME_MAX_BYTES - whole <= len(name.encode()) <= NAME_MAX_BYTES
+    assert len(name.encode()) % whole == 1 % whole
     assert unicodedata.normalize("NFC", "x" + character * 400).startswith(name)
 
 
@@ -74,7 +82,9 @@ def test_any_text_becomes_a_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text, limit, expected", [
     ("abc", 2, "ab"), ("é", 1, ""), ("aé", 2, "a"), ("aé", 3, "aé"), ("\ud800a", 9, "a"),
-    ("", 5, ""), ("abc", 0, ""),
+    ("", 5, ""), ("abc", 0, ""), ("a👩‍👧b", 11, "a"), ("a👩‍👧b", 12, "a👩‍👧"), ("👩‍👧", 8, ""),
+    ("a👍🏽", 8, "a"), ("a👍🏽", 9, "a👍🏽"), ("a🇩🇪🇫🇷", 16, "a🇩🇪"), ("a🇩🇪🇫🇷", 17, "a🇩🇪🇫🇷"),
+    ("a🇩🇪", 5, "a"), ("a" + "\u0301" * 60, 99, "a" + "\u0301" * 49),
 ])
 def test_cut_bytes(text: str, limit: int, expected: str) -> None:
     assert cut_bytes(text, limit) == expected
@@ -181,3 +191,16 @@ def test_time_values_sort_and_have_no_colon() -> None:
 ])
 def test_numbered(path: str, expected: str) -> None:
     assert numbered(Path(path), 2) == Path(expected)
+
+
+@pytest.mark.parametrize("zone, expected", [
+    ("Europe/Berlin", "2026-07-02 00-30-00"), ("America/New_York", "2026-07-01 18-30-00"),
+    ("UTC", "2026-07-01 22-30-00"),
+])
+def test_times_are_those_of_the_configured_zone(zone: str, expected: str) -> None:
+    recording = Recording(
+        id="rec_1", channel_id="ch_1", channel_name="x", platform="url", title="x",
+        status=RecordingStatus.PROCESSING,
+        started_at=datetime(2026, 7, 1, 22, 30, tzinfo=UTC))
+    settings = Settings(filename_template="{date} {time}", timezone=zone)
+    assert Plan.of(recording, settings).stem.name == expected

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from .. import naming
+from .. import naming, schedule
 from ..config import Settings
 from ..errors import RecorderError
 from ..models import Course, Recording, Sums
@@ -100,7 +100,8 @@ class Plan:
             "quality": recording.quality,
             "category": recording.category or "",
             "id": recording.id,
-            **naming.time_values(recording.started_at.astimezone()),
+            **naming.time_values(
+                recording.started_at.astimezone(schedule.zone_of(settings.timezone))),
         })
         return cls(
             settings.processing_mode, settings.container, directory, directory / stem,
