@@ -14,7 +14,7 @@ from brlib.config import Settings
 from brlib.errors import PlatformError
 from brlib.events import EventBus
 from brlib.models import (
-    Course, Activity, Broadcast, Channel, EndReason, Gap, GapCause, Recording, RecordingStatus,
+    Activity, Broadcast, Channel, Course, EndReason, Gap, GapCause, Recording, RecordingStatus,
     SessionEnd, Sums, utc_now,
 )
 from brlib.platforms import Address, Checked, Offline, Opened
@@ -116,9 +116,8 @@ class FakePlatform:
         self.checks += 1
         return self._give()
 
-    def check_many(
-        self, channels: Sequence[Channel], fresh: bool = False
-    ) -> Mapping[str, Checked]:
+    def check_many(self, channels: Sequence[Channel],
+                   fresh: bool = False) -> Mapping[str, Checked]:
         return {channel.id: self.check(channel) or Offline() for channel in channels}
 
     def open(self, channel: Channel) -> Opened | None:

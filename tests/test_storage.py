@@ -16,7 +16,7 @@ from brlib import sidecar
 from brlib.config import Settings
 from brlib.disks import Disks
 from brlib.errors import Conflict, RecordingNotFound
-from brlib.models import Course, ACTIVE, Channel, Recording, RecordingStatus, Sums
+from brlib.models import ACTIVE, Channel, Course, Recording, RecordingStatus, Sums
 from brlib.retention import canonical
 from brlib.storage import Storage, Undeletable
 from brlib.store import Store, open_store
