@@ -64,7 +64,7 @@ class FakeCapture:
         self.opened: list[tuple[GapCause | None, bool]] = []
         self.ended: str | None = None
         self.notes: list[tuple[str, str]] = []
-        self.hanging_s = 0.0
+        self.tail, self.hanging_s = "", 0.0
         self.trouble: str | None = None
 
     def commit(self, edge: str) -> None:

@@ -18,6 +18,7 @@ from .faults import ALWAYS, Missing
 from .media import stream_kinds, ts_clips, video_frames
 from .origin import Origin
 from .scenario import publish, until_fetched
+from .test_workers import until
 
 
 def filled(origin: Origin, count: int) -> Origin:
@@ -205,3 +206,18 @@ def test_a_playlist_that_stands_still_is_not_recorded_again(
         one.wait("recording_started", channel_id=channel.id)
         origin.end()
         one.wait_complete()
+
+
+def test_what_was_newest_before_the_end_is_known_behind_it(engine: Callable[..., Engine]) -> None:
+    """A cache may show it once more, as if it were live."""
+    one = engine()
+    with Origin() as origin:
+        for clip in ts_clips(4):
+            origin.add(clip)
+        channel = one.add(origin.url)
+        one.wait_segments(4)
+        origin.end()
+        one.wait_complete()
+    watch = one.service.supervisor._watches.get(channel.id)
+    assert until(lambda: watch.tail != "")
+    assert [edge.partition(":")[0] for edge in watch.tail.split()] == ["0", "1", "2", "3"]

@@ -191,6 +191,20 @@ def test_a_dead_encoder_is_not_recorded_again(loop: Loop) -> None:
     assert len(loop.recorder.recorded) == 2
 
 
+def test_a_cache_that_shows_what_was_begins_no_other_recording(loop: Loop) -> None:
+    """For some seconds behind the end; an encoder that uses its names again is another fact."""
+    loop.platforms["url"].answers["one"] = replace(LIVE, edge="6:a")
+    channel = loop.add("url", "one")
+    loop.run()
+    loop.recorder.begun.clear()
+    loop.supervisor.over(channel.id, EndReason.ENDED, "5:z 6:a 7:abc", None)
+    loop.run(25.0)
+    assert loop.shows(channel) == ("offline", None)
+    assert len(loop.recorder.recorded) == 1
+    loop.run(60.0)
+    assert len(loop.recorder.recorded) == 2
+
+
 @pytest.mark.parametrize("trouble, tries", [
     (Trouble.ERROR, (5, 9)), (Trouble.LOGIN_EXPIRED, (5, 9)), (Trouble.RESTRICTED, (5, 7))])
 def test_a_broadcast_that_cannot_be_opened_is_one_incident(

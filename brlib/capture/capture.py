@@ -36,6 +36,8 @@ from .timeline import Timeline, goes_on, timeline_of, unknown
 log = logging.getLogger(__name__)
 
 SYNC_EVERY_S = 5.0
+# What a cache may still show as the newest when the broadcast is over.
+TAIL_SEGMENTS = 10
 # RFC 8216 wants the target duration first, before we know the segments: a bound that
 # broadcasts keep (Twitch 2-6 s, YouTube 1-5 s, Apple's advice 6 s).
 TARGET_DURATION_S = 10
@@ -232,6 +234,13 @@ class Capture:
         # Numbers of our own mean nothing to a check, which sees the source's.
         own = self._session.edge if isinstance(self._session, RemuxSession) else None
         return own or f"{last.num}:{last.path}"
+
+    @property
+    def tail(self) -> str:
+        """The newest segments, each as `edge` names it."""
+        newest = list(self._ledger.tally.recent.values())[-TAIL_SEGMENTS:]
+        named = [f"{segment.num}:{segment.path}" for segment in newest]
+        return " ".join(dict.fromkeys([*named, self.edge or ""])).strip()
 
     @property
     def idle_s(self) -> float:

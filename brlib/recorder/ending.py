@@ -82,7 +82,7 @@ class Ending:
 
     def _news(self, reason: EndReason, gaps: list[Gap]) -> list[Callable[[], object]]:
         recording = self._row.recording
-        over = Over(recording.channel_id, reason, self._reception.edge)
+        over = Over(recording.channel_id, reason, self._reception.tail)
         return [
             partial(self._outside.bus.publish, "recording_ended", facts.ended(recording, gaps)),
             partial(self._outside.on_ended, recording),

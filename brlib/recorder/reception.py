@@ -157,6 +157,11 @@ class Reception:
         return self.capture.edge if self.capture is not None else None
 
     @property
+    def tail(self) -> str | None:
+        """What may have been the newest segment of late, by spaces."""
+        return (self.capture.tail or None) if self.capture is not None else None
+
+    @property
     def idle_s(self) -> float:
         """Since the last segment; without a capture since the recording was taken up."""
         if self.capture is not None:

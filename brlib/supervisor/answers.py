@@ -35,6 +35,8 @@ RECORDED_EVERY_S = 60.0
 KEPT_EVERY_S = 3600.0
 # A live broadcast that could not be opened is asked for again by then.
 REOPEN_S = 30.0
+# So long after the end a cache may still answer with a playlist from before it.
+CACHED_S = 30.0
 ENDED_FOR_NOW = {EndReason.DISK: SkipReason.DISK, EndReason.SCHEDULE: SkipReason.SCHEDULE,
                  EndReason.FILTER: SkipReason.FILTER,
                  EndReason.PREEMPTED: SkipReason.CONCURRENCY}
@@ -150,7 +152,8 @@ class Answers:
     ) -> None:
         watch.failures, watch.trouble, watch.skip = 0, None, None
         self._again(watch, heard)
-        if isinstance(answer, Broadcast) and answer.edge and answer.edge == channel.ended_edge:
+        if isinstance(answer, Broadcast) and answer.edge and (
+                answer.edge == channel.ended_edge or watch.shows_again(answer.edge, heard.asked_s)):
             answer = Offline()
         if isinstance(answer, Broadcast):
             watch.upcoming = False
@@ -296,9 +299,10 @@ class Answers:
                     channel_id, stopped_broadcast_id=channel.broadcast_id)
                 return
             watch.live = None
+            watch.tail, watch.tail_until_s = edge or "", self._clock() + CACHED_S
             self._store.channels.change(
                 channel_id, broadcast_id=None, live_since=None,
-                ended_edge=edge if reason is EndReason.STALLED else None)
+                ended_edge=watch.last_edge if reason is EndReason.STALLED else None)
 
     def _note_refused(
         self, channel: Channel, watch: Watch, message: str, trouble: Trouble

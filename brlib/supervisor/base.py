@@ -39,7 +39,8 @@ class Watch:
 
     `failures` are its own in a row, not its platform's. `out`: it is being asked for.
     `heard_s` is when that was asked for which is known, `checked_at` when it was told.
-    `quiet`: another "offline" would change nothing, here or in the store.
+    `quiet`: another "offline" would change nothing, here or in the store. `tail`: the newest
+    segments of the broadcast that ended last, by spaces.
     """
 
     due_s: float = AT_ONCE_S
@@ -54,8 +55,18 @@ class Watch:
     trouble: Trouble | None = None
     refused: Refused | None = None
     skip: Reason | None = None
+    tail: str = ""
+    tail_until_s: float = -math.inf
     told: tuple[ChannelStatus, Reason | None, str | None, str | None] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def last_edge(self) -> str | None:
+        return self.tail.split()[-1] if self.tail else None
+
+    def shows_again(self, edge: str, now_s: float) -> bool:
+        """Whether an answer's newest segment is one of a broadcast that has just ended."""
+        return now_s < self.tail_until_s and edge in self.tail.split()
 
 
 class Watches:
