@@ -19,10 +19,12 @@ from .daemon import ROOT
 # Lowest first. A module imports only from layers below its own, never a sibling.
 LAYERS = (
     ("__init__", "errors", "disk", "pulse", "notify"),
-    ("ballast", "mark", "models", "mpegts", "fmp4", "windows", "filters"),
+    ("ballast", "mark", "models", "mpegts", "fmp4", "windows", "filters",
+     "arguments"),
     ("rules", "quality", "naming", "ffmpeg", "picture", "continuity", "playlist", "shape",
-     "pacing", "passwords", "tokens", "channel_csv", "cookies", "clocks", "schedule", "retention"),
-    ("tally", "chapters", "hls", "log", "identity", "sidecar", "manifest"),
+     "pacing", "passwords", "tokens", "channel_csv", "cookies", "clocks", "schedule", "retention",
+     "encoding"),
+    ("tally", "chapters", "hls", "log", "identity", "sidecar", "manifest", "processing"),
     ("config", "log_ring", "store", "events", "workers", "ledger"),
     ("platforms", "disks"),
     ("capture", "assembly", "supervisor", "recorder", "storage", "accounts", "images",
