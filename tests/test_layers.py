@@ -38,8 +38,8 @@ LAYERS = (
 # The same inside a package, file by file.
 INSIDE = {
     "adoption": (("base", "captures", "finished"), ("relisting",), ("adoption",), ("__init__",)),
-    "config": (("readers",), ("settings", "document"), ("values", "usable", "file"),
-               ("configuration",), ("__init__",)),
+    "config": (("readers",), ("settings", "document"), ("clashes", "values"),
+               ("usable", "file"), ("configuration",), ("__init__",)),
     "store": (("migrations",), ("base",), ("rows",), ("listing",),
               ("api_keys", "channels", "credentials", "platform_ids", "recordings", "rests",
                "quota_states", "users"),

@@ -1,5 +1,6 @@
 """The configuration: a table of options, the file that sets them, and their change at run time."""
 
+from .clashes import processing_clash
 from .configuration import Configuration, Listener
 from .file import find_file, load
 from .settings import OPTIONS, RECORDINGS_MAX, SECTIONS, Settings, anchored, example
@@ -7,5 +8,5 @@ from .usable import among_data
 
 __all__ = [
     "OPTIONS", "RECORDINGS_MAX", "SECTIONS", "Configuration", "Listener", "Settings", "among_data",
-    "anchored", "example", "find_file", "load",
+    "anchored", "example", "find_file", "load", "processing_clash",
 ]

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import ConfigError, Conflict, Invalid, Problem, Unavailable
 from . import usable
+from .clashes import clashes
 from .document import Document
 from .file import ConfigFile, State
 from .settings import (
@@ -145,7 +146,8 @@ class Configuration:
         """The settings with these values. Raises Invalid, Conflict."""
         after = replace(before, **values)
         problems = self._find_unusable(after)
-        if [problem for problem in problems if problem.field in values]:
+        # What the file says already goes together: a clash is this change's, whatever it names.
+        if [problem for problem in problems if problem.field in values] or clashes(after):
             raise Invalid(problems)
         if problems:
             raise self._unusable(problems)
@@ -167,11 +169,8 @@ class Configuration:
         if self._file.state() != state:
             raise Conflict(f"{path} was changed by someone else at the same moment. Nothing was "
                            "changed: look at the settings and try again")
-        try:
-            usable.make(self._written, after)
-        except OSError as error:
-            problem = Problem("output_directory", f"cannot be made: {error.strerror}")
-            raise Invalid([problem]) from error
+        if problems := usable.make(self._written, after):
+            raise Invalid(problems)
         try:
             self._known = self._seen = self._file.write(document)
         except OSError as error:
@@ -206,9 +205,8 @@ class Configuration:
         try:
             document, self._known = self._file.read()
             after = self._file.settings(document)
-            if problems := self._find_unusable(after):
+            if problems := self._find_unusable(after) or usable.make(self._written, after):
                 raise ConfigError(str(self._file.path), problems)
-            usable.make(self._written, after)
         except (ConfigError, OSError) as error:
             said = _sentence(error.problems) if isinstance(error, ConfigError) else str(error)
             log.error("%s was changed but cannot be used; the settings stay as they are: %s",

@@ -15,10 +15,9 @@ from typing import Any
 
 from .. import disk
 from ..errors import ConfigError, Problem
+from .clashes import clashes
 from .document import Document
-from .settings import (
-    OPTIONS, SECRETS, Settings, anchored, clashes, example, section_of, value_of,
-)
+from .settings import OPTIONS, SECRETS, Settings, anchored, example, section_of, value_of
 
 log = logging.getLogger(__name__)
 
@@ -143,12 +142,12 @@ def _settings(document: Document, path: Path | None, environ: Mapping[str, str])
             said = str(error) if name in SECRETS else f"{value!r} {error}"
             problems.append(Problem(f"{place} {name}", said))
     if not problems:
-        settings = Settings(**values)
+        settings = anchored(Settings(**values), path.parent if path else Path.cwd())
         problems = [Problem(f"[{section_of(one.field)}] {one.field}", one.message)
                     for one in clashes(settings)]
     if problems:
         raise ConfigError(str(path or "configuration"), problems)
-    return anchored(settings, path.parent if path else Path.cwd())
+    return settings
 
 
 def _from_document(

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from .. import naming, quality, schedule, windows
+from .. import naming, processing, quality, schedule, windows
 
 Reader = Callable[[str], Any]
 
@@ -150,6 +150,10 @@ def template(value: str) -> str:
     if problem:
         raise ValueError(problem)
     return value
+
+
+def ffmpeg_arguments(value: str) -> str:
+    return processing.checked_arguments(value)
 
 
 def days(value: str) -> str:

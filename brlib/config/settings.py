@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import Field, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .. import schedule
-from ..errors import Problem
+from .. import arguments
+from ..encoding import AUDIO_CODECS, HARDWARE, VIDEO_CODECS, Encoding
 from ..ffmpeg import CONTAINERS
+from ..processing import CAPTURE_AFTER, CRF_MAX, MODES, TIMINGS, Processing
 from .readers import (
-    Reader, blackouts, clock, days, directory, duration, host_name, large_size, networks, one_of,
-    optional, percent, secret_text, size, stream_quality, template, text, time_zone, unlimited,
-    whole, yes_no,
+    Reader, blackouts, clock, days, directory, duration, ffmpeg_arguments, host_name, large_size,
+    networks, one_of, optional, percent, secret_text, size, stream_quality, template, text,
+    time_zone, unlimited, whole, yes_no,
 )
 
 # What the option of that name takes at most.
@@ -136,16 +138,38 @@ class Settings:
         "recording", "number", one_of("number", "overwrite", "skip"),
         "number: name (2).mp4; skip: keep the capture only")
     processing_mode: str = option(
-        "processing", "copy", one_of("copy", "concatenate"),
-        "copy: remuxed by FFmpeg; concatenate: the segments' bytes one behind the other")
+        "processing", "copy", one_of(*MODES),
+        "copy: remuxed by FFmpeg; concatenate: the segments' bytes one behind the other; reencode: "
+        "encoded anew, always after the recording and in turns")
     container: str = option(
-        "processing", "mp4", one_of(*CONTAINERS), "Container of finished files in mode copy")
+        "processing", "mp4", one_of(*CONTAINERS),
+        "Container of finished files, unless they are concatenated")
     processing_timing: str = option(
-        "processing", "live", one_of("live", "after"),
+        "processing", "live", one_of(*TIMINGS),
         "live: the file grows with the recording and is there seconds after its end")
     capture_after: str = option(
-        "processing", "delete", one_of("delete", "keep"),
-        "What becomes of the capture once its file is verified")
+        "processing", "delete", one_of(*CAPTURE_AFTER),
+        "What becomes of the capture once its file is verified; archive: it is moved into "
+        "archive_directory")
+    archive_directory: Path | None = option(
+        "processing", None, optional(directory),
+        "Where such captures go; not inside data_directory", "none")
+    video_codec: str = option(
+        "processing", "h264", one_of(*VIDEO_CODECS),
+        "What reencode makes of the picture: h264, h265, vp9, av1, or copy as it is")
+    audio_codec: str = option(
+        "processing", "copy", one_of(*AUDIO_CODECS), "And of the sound: copy, aac, opus")
+    crf: int | None = option(
+        "processing", None, optional(whole(0, CRF_MAX)),
+        "Quality of the picture, 0 the best, 51 the least, with vp9 and av1 63; none: the codec's "
+        "usual one", "none")
+    hardware_acceleration: str = option(
+        "processing", "none", one_of(*HARDWARE),
+        "Encode with auto (what is there), nvenc, qsv, amf, vaapi or v4l2, else the processor")
+    ffmpeg_arguments: str | None = option(
+        "processing", None, optional(ffmpeg_arguments),
+        "More for the encoders, such as -preset slow -vf scale=-2:720; nothing that names a file",
+        "none")
     ffmpeg_path: str = option(
         "processing", "ffmpeg", text, "FFmpeg 5.1 or later; ffprobe is expected beside it",
         by_hand=True)
@@ -195,6 +219,14 @@ class Settings:
         folder, name = os.path.split(self.ffmpeg_path)
         return os.path.join(folder, name.replace("ffmpeg", "ffprobe"))
 
+    @cached_property
+    def processing(self) -> Processing:
+        """Of channels without their own."""
+        return Processing(
+            self.processing_mode, self.container, self.processing_timing, self.capture_after,
+            Encoding(self.video_codec, self.audio_codec, self.crf, self.hardware_acceleration,
+                     arguments.read(self.ffmpeg_arguments or "")))
+
 
 OPTIONS: dict[str, Field[Any]] = {f.name: f for f in fields(Settings)}
 SECTIONS = tuple(dict.fromkeys(f.metadata["section"] for f in OPTIONS.values()))
@@ -224,17 +256,6 @@ def anchored(settings: Settings, base: Path) -> Settings:
         name: base / value for name in OPTIONS
         if isinstance(value := getattr(settings, name), Path)}
     return replace(settings, **paths)
-
-
-def clashes(settings: Settings) -> list[Problem]:
-    """Options that are right by themselves and do not go together."""
-    try:
-        schedule.of_options(
-            settings.schedule_days, settings.schedule_start, settings.schedule_end,
-            settings.blackouts or "", settings.timezone, settings.schedule_end_behavior)
-    except ValueError as error:
-        return [Problem("schedule_end", str(error))]
-    return []
 
 
 def different(one: Settings, other: Settings) -> list[str]:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from ..errors import Problem
 from ..naming import inside
-from .settings import Settings, clashes, different
+from .clashes import clashes, in_data
+from .settings import Settings, different
+
+_DIRECTORIES = frozenset(("archive_directory", "data_directory", "output_directory"))
 
 
 def find_problems(before: Settings, after: Settings, captures: Path) -> list[Problem]:
@@ -15,16 +18,21 @@ def find_problems(before: Settings, after: Settings, captures: Path) -> list[Pro
 
     `captures` is where captures are now: they move with the next start only.
     """
-    changed = {"data_directory", "output_directory"}.intersection(different(before, after))
+    changed = _DIRECTORIES.intersection(different(before, after))
     problems = clashes(after)
     for name in sorted(changed):
-        if problem := _problem(getattr(after, name)):
+        if (place := getattr(after, name)) and (problem := _problem(place)):
             problems.append(Problem(name, problem))
-    for place in {captures.parent, after.data_directory}:
-        if changed and (problem := among_data(after.output_directory, place)):
+    archive = after.archive_directory
+    for data in {captures.parent, after.data_directory}:
+        if changed - {"archive_directory"} and (
+                problem := among_data(after.output_directory, data)):
             name = "output_directory" if "output_directory" in changed else "data_directory"
             problems.append(Problem(name, problem))
-    return problems
+        if archive and changed - {"output_directory"} and inside(archive / "capture", data):
+            name = "archive_directory" if "archive_directory" in changed else "data_directory"
+            problems.append(Problem(name, in_data(data)))
+    return list(dict.fromkeys(problems))
 
 
 def among_data(output: Path, data: Path) -> str | None:
@@ -35,10 +43,17 @@ def among_data(output: Path, data: Path) -> str | None:
     return None
 
 
-def make(before: Settings, after: Settings) -> None:
-    """A new output directory holds at once and must be there at once. Raises OSError."""
-    if after.output_directory != before.output_directory:
-        after.output_directory.mkdir(parents=True, exist_ok=True)
+def make(before: Settings, after: Settings) -> list[Problem]:
+    """New directories for files hold at once and must be there at once; those that cannot."""
+    problems = []
+    for name in ("output_directory", "archive_directory"):
+        place = getattr(after, name)
+        if place is not None and place != getattr(before, name):
+            try:
+                place.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                problems.append(Problem(name, f"cannot be made: {error.strerror}"))
+    return problems
 
 
 def _problem(directory: Path) -> str | None:

@@ -329,7 +329,7 @@ class Service:
     def change_settings(self, values: Mapping[str, Any]) -> list[str]:
         """As `Configuration.change`. Raises NoAnswer, too: where files are to go is looked at
         before anything waits for it."""
-        for name in ("output_directory", "data_directory"):
+        for name in ("archive_directory", "data_directory", "output_directory"):
             if isinstance(place := values.get(name), str):
                 self.disks.ask(place, functools.partial(os.path.isdir, place))
         return self.configuration.change(values)
