@@ -166,8 +166,8 @@ class Caller:
 class Channel:
     """A live source that someone asked us to watch, and what is remembered of it.
 
-    `schedule`, `filters` and `retention` are the JSON that those modules make and read;
-    `skips_told` is the broadcast whose skips were told of, and their reasons.
+    `schedule`, `filters`, `retention` and `processing` are the JSON that those modules make and
+    read; `skips_told` is the broadcast whose skips were told of, and their reasons.
     """
 
     id: str
@@ -193,6 +193,7 @@ class Channel:
     skips_told: str | None = None
     quota_bytes: int | None = None
     retention: str | None = None
+    processing: str | None = None
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,13 @@ from typing import Any
 
 from .. import channel_csv
 from .. import quality as qualities
-from ..config import Settings
+from ..config import Settings, processing_clash
 from ..disks import Disks
 from ..errors import Conflict, Invalid, Problem
 from ..images import Images
 from ..models import Channel, new_id, utc_now
 from ..platforms import Platform
+from ..processing import merged
 from ..recorder import Recorder
 from ..store import Store
 from ..supervisor import Supervisor
@@ -57,6 +58,7 @@ class Watchlist:
         channel = new_channel(
             self.settings(), self.platforms[platform], name, quality, enabled, **options)
         self._check_directory(channel.output_directory)
+        self._check_processing(channel.processing)
         self._take_on(channel)
         self.hurry()
         return channel
@@ -69,6 +71,7 @@ class Watchlist:
     def change(self, channel_id: str, changes: dict[str, Any]) -> Channel:
         """Raises ChannelNotFound, Invalid."""
         self._check_directory(changes.get("output_directory"))
+        self._check_processing(changes.get("processing"))
         if changes.get("paused") is False:
             # Whoever resumes a channel wants the broadcast that is on now, too.
             changes["stopped_broadcast_id"] = None
@@ -92,6 +95,13 @@ class Watchlist:
             problem = f"cannot be used: {getattr(error, 'strerror', None) or error}"
         if problem:
             raise Invalid([Problem("output_directory", problem)])
+
+    def _check_processing(self, own: str | None) -> None:
+        """A channel's own must go together with what the settings say now. Raises Invalid."""
+        settings = self.settings()
+        wanted = merged(settings.processing, own)
+        if own is not None and (found := processing_clash(wanted, settings)):
+            raise Invalid([Problem("processing", ": ".join(found))])
 
     def delete(self, channel_id: str) -> None:
         """Raises ChannelNotFound, and Conflict while it is being recorded."""

@@ -315,4 +315,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX changes_recording ON changes (recording_id)",
     ),
+    ("ALTER TABLE channels ADD COLUMN processing TEXT",),
 )

@@ -31,6 +31,8 @@ OPTIONS = {
                          about="What its recordings may take, besides the common quota"),
     "retention": Field(kinds.nullable(kinds.retention), about="How long its recordings are "
                        "kept; {} is for ever, null is as the configuration says"),
+    "processing": Field(kinds.nullable(kinds.processing), about="How its files are made: the "
+                        "configuration's options of these names, for this channel"),
 }
 ADD = {
     "platform": Field(kinds.one_of(*platforms.NAMES), required=True),

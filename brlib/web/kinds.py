@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .. import filters as filtering
-from .. import naming, quality, retention as retaining, schedule as scheduling
+from .. import arguments, filters as filtering, naming, processing as finishing, quality
+from .. import retention as retaining, schedule as scheduling
 from ..accounts import USERNAME_MAX
 from ..passwords import PASSWORD_MAX
 from ..windows import SPANS_MAX
@@ -175,6 +175,15 @@ retention = Kind(retaining.canonical, {
     "type": "object", "additionalProperties": False, "properties": {
         "days": {**_MANY, "maximum": retaining.DAYS_MAX}, "keep_latest": _MANY,
         "min_keep": {**_MANY, "minimum": 0}}})
+
+
+processing = Kind(finishing.canonical, {
+    "type": "object", "additionalProperties": False, "properties": {
+        **{name: {"type": ["string", "null"], "enum": [*choices, None]}
+           for name, choices in finishing.CHOICES.items()},
+        "crf": {"type": ["integer", "null"], "minimum": 0, "maximum": finishing.CRF_MAX},
+        "ffmpeg_arguments": {"type": ["string", "null"], "maxLength": arguments.TEXT_MAX,
+                             "examples": ["-preset slow -vf scale=-2:720"]}}})
 
 
 def nullable(kind: Kind) -> Kind:

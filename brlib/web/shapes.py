@@ -17,6 +17,7 @@ from ..models import (
     PLATFORMS, Activity, ChannelStatus, EndReason, GapCause, QuotaState, RecordingStatus, Role,
     SkipReason,
 )
+from ..processing import CHOICES
 from ..quality import QUALITIES
 from ..schedule import EndBehavior
 from ..supervisor import UPCOMING
@@ -101,7 +102,9 @@ CHANNEL = named("Channel", shape({
     "quota_bytes": or_null(COUNT),
     "retention": or_null(shape({
         "days": or_null(COUNT), "keep_latest": or_null(COUNT), "min_keep": COUNT})),
-    "processing": {"type": "null"},
+    "processing": or_null(shape({
+        **{name: or_null(one_of(*choices)) for name, choices in CHOICES.items()},
+        "crf": or_null(COUNT), "ffmpeg_arguments": or_null(STRING)})),
 }))
 CHECKED = named("CheckedChannel", shape({
     "id": ids("ch"), "live": FLAG, "status": one_of(*ChannelStatus), "title": or_null(STRING),

@@ -14,9 +14,6 @@ from ..naming import bare_url
 from ..recorder import ActiveRecording
 from ..store.api_keys import ApiKey
 
-# Options of a channel that have no rules yet.
-_LATER: dict[str, None] = {"processing": None}
-
 
 def place(subject: Channel, role: Role) -> tuple[str, str]:
     """Name and address. Those of a stream by address may hold a password or a token, which
@@ -58,7 +55,7 @@ def channel(
         "filters": json.loads(subject.filters) if subject.filters else None,
         "quota_bytes": subject.quota_bytes,
         "retention": json.loads(subject.retention) if subject.retention else None,
-        **_LATER,
+        "processing": json.loads(subject.processing) if subject.processing else None,
     }
 
 
