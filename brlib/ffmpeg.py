@@ -21,7 +21,9 @@ _MUXERS = {"mp4": "mp4", "mkv": "matroska", "ts": "mpegts"}
 _DEMUXERS = {"ts": "mpegts", "mp4": "mov", "aac": "aac", "mp3": "mp3", "ac3": "ac3"}
 _QUIET = ("-hide_banner", "-nostdin", "-loglevel", "warning", "-y", "-progress", "pipe:1",
           "-nostats", "-stats_period", "1")
-_COPY = ("-map", "0:v?", "-map", "0:a?", "-c", "copy", "-max_muxing_queue_size", "4096")
+_STREAMS = ("-map", "0:v?", "-map", "0:a?")
+_QUEUE = ("-max_muxing_queue_size", "4096")
+COPY = ("-c", "copy")
 # What a file may be shorter than its segments' EXTINF before their frames are counted:
 # those are rounded, by some packagers to whole seconds.
 _DURATION_SLACK_S = 0.5
@@ -29,21 +31,37 @@ _DURATION_SLACK = 0.005
 _COUNTED = {"video": "v:0", "audio": "a:0"}
 
 
-def remux_args(ffmpeg: str, part_container: str, container: str, target: Path) -> list[str]:
-    """FFmpeg from stdin to `target`, streams copied.
+def remux_args(
+    ffmpeg: str, part_container: str, container: str, target: Path,
+    coding: Sequence[str] = COPY, device: Sequence[str] = (),
+) -> list[str]:
+    """FFmpeg from stdin to `target`; `coding` says what becomes of the streams, `device` on
+    what.
 
     It ends by itself at the end of stdin and writes the trailer. Timestamp resets
     inside TS are made continuous by FFmpeg itself (ffmpeg.c, AVFMT_TS_DISCONT).
     """
     source = ["-protocol_whitelist", "pipe,file", "-f", _DEMUXERS[part_container]]
-    return [ffmpeg, *_QUIET, *source, "-i", "pipe:0", *_COPY, "-f", _MUXERS[container],
-            str(target)]
-
-
-def remux_file_args(ffmpeg: str, source: Path, container: str, target: Path) -> list[str]:
-    """FFmpeg from one finished file to another, streams copied."""
-    return [ffmpeg, *_QUIET, "-protocol_whitelist", "file", "-i", str(source), *_COPY,
+    return [ffmpeg, *_QUIET, *device, *source, "-i", "pipe:0", *_STREAMS, *coding, *_QUEUE,
             "-f", _MUXERS[container], str(target)]
+
+
+def remux_file_args(
+    ffmpeg: str, source: Path, container: str, target: Path,
+    coding: Sequence[str] = COPY, device: Sequence[str] = (),
+) -> list[str]:
+    """The same from one finished file to another."""
+    return [ffmpeg, *_QUIET, *device, "-protocol_whitelist", "file", "-i", str(source), *_STREAMS,
+            *coding, *_QUEUE, "-f", _MUXERS[container], str(target)]
+
+
+def trial_args(ffmpeg: str, coding: Sequence[str], device: Sequence[str]) -> list[str]:
+    """FFmpeg that does the same to a moment of black and silence, for nobody: whether the
+    encoder is there, has its hardware, and takes what it is told."""
+    return [ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "error", *device,
+            "-f", "lavfi", "-i", "color=c=black:s=640x360:r=30",
+            "-f", "lavfi", "-i", "anullsrc=r=48000:cl=stereo",
+            "-map", "0:v", "-map", "1:a", "-t", "0.3", *coding, "-f", "null", "-"]
 
 
 def probe_args(ffprobe: str, path: Path) -> list[str]:
@@ -88,8 +106,11 @@ def parse_probe(text: str) -> Probe | None:
         return None
 
 
-def disagreement(probe: Probe | None, held: Sums, kinds: frozenset[str]) -> str | None:
+def disagreement(
+    probe: Probe | None, held: Sums, kinds: frozenset[str], copied: bool = True
+) -> str | None:
     """What is wrong with a finished file for all that the capture holds; None: nothing is.
+    Encoded anew (not `copied`) it may be as small as it likes.
 
     `too_short` looks at its length.
     """
@@ -98,7 +119,7 @@ def disagreement(probe: Probe | None, held: Sums, kinds: frozenset[str]) -> str 
     missing = kinds - probe.kinds
     if missing:
         return f"the file has no {' and no '.join(sorted(missing))} stream, the capture has"
-    if probe.size_bytes < held.captured_bytes * 0.2:
+    if copied and probe.size_bytes < held.captured_bytes * 0.2:
         return f"the file has {probe.size_bytes} bytes, the capture {held.captured_bytes}"
     return None
 

@@ -184,7 +184,9 @@ class Child:
         pass_fds: Sequence[int] = (),
         cwd: str | None = None,
         env: dict[str, str] | None = None,
+        nice: int = 0,
     ) -> None:
+        """`nice`: how far it stands back behind others for the processor, 0 to 19."""
         self.name = name
         self.tail: deque[str] = deque(maxlen=KEPT_LINES)
         self._on_line = on_line
@@ -199,12 +201,21 @@ class Child:
             cwd=cwd,
             env=env,
         )
+        if nice:
+            # Before it has threads of its own, which take it over (nice(2) on Linux).
+            self._stand_back(nice)
         if self._process.stdin is not None:
             os.set_blocking(self._process.stdin.fileno(), False)
         # Set when it could not be waited for: the pump does that, whenever it ends.
         self._left = threading.Event()
         self._pump = Worker(f"pump-{name}", self._drain)
         self._pump.start()
+
+    def _stand_back(self, nice: int) -> None:
+        try:
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, nice)
+        except ProcessLookupError:
+            log.debug("%s is gone already", self.name)
 
     @property
     def pid(self) -> int:

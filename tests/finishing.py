@@ -38,6 +38,7 @@ class Waits:
     def __init__(self, place: str = "") -> None:
         self.stop, self.busy, self.asked = threading.Event(), True, threading.Event()
         self.place = place
+        self.rank = (0, 0.0, "")
 
     def moved(self) -> None:
         self.asked.set()

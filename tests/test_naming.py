@@ -203,4 +203,4 @@ def test_times_are_those_of_the_configured_zone(zone: str, expected: str) -> Non
         status=RecordingStatus.PROCESSING,
         started_at=datetime(2026, 7, 1, 22, 30, tzinfo=UTC))
     settings = Settings(filename_template="{date} {time}", timezone=zone)
-    assert Plan.of(recording, settings).stem.name == expected
+    assert Plan.of(recording, settings, settings.processing).stem.name == expected

@@ -1,4 +1,4 @@
-"""Reprocess without a capture: the finished files themselves, remuxed as the settings are now.
+"""Reprocess without a capture: the finished files themselves, remuxed or encoded as the settings are now.
 
 Run by `Assembly` in place of a feed; the old file is replaced only by a proven new one.
 """
@@ -46,7 +46,8 @@ class Remux:
         target = self._plan.temporary(recording_id, source.suffix)
         target.parent.mkdir(parents=True, exist_ok=True)
         self._temporary.append(target)
-        args = ffmpeg.remux_file_args(self._plan.ffmpeg, source, self._plan.container, target)
+        args = ffmpeg.remux_file_args(
+            self._plan.ffmpeg, source, self._plan.container, target, *self._plan.coding)
         process = FFmpeg(recording_id, args, self._plan, self._task, feed=False)
         try:
             # It reads and writes until its end, which may take as long as any other's.
@@ -55,7 +56,8 @@ class Remux:
             process.abandon()
         held = Sums(captured_bytes=before.size_bytes, captured_s=before.duration_s)
         after = find_probe(self._plan, target, self._task)
-        problem = ffmpeg.disagreement(after, held, before.kinds & {"video", "audio"})
+        problem = ffmpeg.disagreement(
+            after, held, before.kinds & {"video", "audio"}, self._plan.way is None)
         if after is not None and problem is None:
             problem = ffmpeg.too_short(after, held)
         if problem:

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,14 @@ from ..store import Store
 from ..workers import Pool
 from . import sentences
 from .again import Remux
-from .base import Finished, Plan, Suspended
+from .base import AssemblyFailed, Finished, Plan, Suspended
 from .captures import Captures
 from .feed import Feed
 from .job import HELD_UP_S, Job
 from .place import Places, files_left, find_originals
+from .plans import Plans
 from .turns import Turns
+from .ways import HardwareFailed, with_way
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class Assembly:
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
         self._turns = Turns(lambda: self._settings().max_concurrent_processing)
+        self.plans = Plans(settings, store)
         self._places = Places()
         self._captures = Captures(settings)
         self._daemon: str | None = None
@@ -85,7 +88,7 @@ class Assembly:
         """A recording began or goes on: feed it from its first segment, if that is wanted.
 
         One that goes on may be over by now: nobody would end its feed."""
-        if self._settings().processing_timing != "live":
+        if not self.plans.live(recording):
             return
         with self._lock:
             if recording.id in self._jobs or self._is_over(recording.id):
@@ -222,38 +225,45 @@ class Assembly:
         failed on one disk do not begin all at once when it is back.
 
         Raises RecorderError, sqlite3.Error, Suspended."""
-        with nullcontext() if job.live else self._turns.turn(job):
+        if job.live:
+            return self._try(job)
+        job.rank = self.plans.rank(job.recording)
+        with self._turns.turn(job):
             return self._try(job)
 
     def _try(self, job: Job) -> Finished:
-        plan = Plan.of(job.recording, self._settings())
+        plan = self.plans.plan(job.recording, live=job.live)
         try:
             job.moved()
-            self.remove_leftovers(job.recording)
-            return self._way(job, plan).run()
+            self.plans.remove_leftovers(job.recording)
+            while True:
+                try:
+                    return self._by_a_way(job, plan)
+                except HardwareFailed as error:
+                    log.warning("%s: %s", job.recording.id, error)
+                    job.passed_over.add(error.encoder)
         except OSError as error:
             raise sentences.of_disk(error, plan.directory) from error
 
-    def _way(self, job: Job, plan: Plan) -> Feed | Remux:
+    def _by_a_way(self, job: Job, plain: Plan) -> Finished:
+        """Raises HardwareFailed beside what `_attempt` raises."""
+        wanted = self.plans.processing_of(job.recording).encoding
+        plan, trouble = with_way(plain, wanted, job, job.passed_over)
+        try:
+            finished = self._source(job, plan).run()
+        except AssemblyFailed as error:
+            if plan.way is None or plan.way.hardware is None or error.of_disk:
+                raise
+            raise HardwareFailed(plan.way.encoder, error) from error
+        if trouble is None:
+            return finished
+        log.warning("%s: %s", job.recording.id, trouble)
+        return replace(finished, trouble="; ".join(filter(None, (trouble, finished.trouble))))
+
+    def _source(self, job: Job, plan: Plan) -> Feed | Remux:
         if not self._captures.is_source(job.recording):
             return Remux(job, plan, self._places)
         return Feed(job, plan, self._captures.directory(job.recording.id), self._places)
-
-    def remove_leftovers(self, recording: Recording) -> None:
-        """Temporary files that no process finished. Raises OSError."""
-        for path in Plan.of(recording, self._settings()).leftovers(recording.id):
-            path.unlink(missing_ok=True)
-
-    def clear_place(self, recording: Recording) -> None:
-        """Remove what was begun for a recording's files, and the folders made for it alone."""
-        self.remove_leftovers(recording)
-        plan = Plan.of(recording, self._settings())
-        for folder in plan.stem.parents:
-            if not folder.is_relative_to(plan.directory) or folder == plan.directory:
-                return
-            if not folder.is_dir() or any(folder.iterdir()):
-                return
-            folder.rmdir()
 
     def _end(self, job: Job, **changes: Any) -> Recording:
         """Move the recording on and let the job go, as one: who sees the new status may

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from .. import naming, schedule
+from .. import ffmpeg, naming, schedule
 from ..config import Settings
+from ..encoding import Way
 from ..errors import RecorderError
 from ..models import Course, Recording, Sums
+from ..processing import Processing
 from ..sidecar import Sidecar
 
 
@@ -88,9 +91,15 @@ class Plan:
     ffprobe: str
     max_duration_s: float | None = None
     max_size_bytes: int | None = None
+    # Only in mode reencode, once one is chosen; without one the streams are copied.
+    way: Way | None = None
+    # How far FFmpeg stands back for others: capture goes before.
+    nice: int = 0
 
     @classmethod
-    def of(cls, recording: Recording, settings: Settings) -> Plan:
+    def of(
+        cls, recording: Recording, settings: Settings, processing: Processing, nice: int = 0
+    ) -> Plan:
         directory = Path(recording.output_directory or settings.output_directory)
         template = recording.filename_template or settings.filename_template
         stem = naming.render(template, {
@@ -104,10 +113,15 @@ class Plan:
                 recording.started_at.astimezone(schedule.zone_of(settings.timezone))),
         })
         return cls(
-            settings.processing_mode, settings.container, directory, directory / stem,
+            processing.mode, processing.container, directory, directory / stem,
             settings.when_file_exists, settings.ffmpeg_path, settings.ffprobe_path,
-            settings.max_duration, settings.max_file_size,
+            settings.max_duration, settings.max_file_size, nice=nice,
         )
+
+    @property
+    def coding(self) -> tuple[Sequence[str], Sequence[str]]:
+        """What FFmpeg is told to do to the streams, and on which device."""
+        return (self.way.output, self.way.device) if self.way else (ffmpeg.COPY, ())
 
     def full(self, held: Sums, duration_s: float, size_bytes: int) -> bool:
         """Whether a segment is too much for a file that holds so much. One it always holds."""

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from .. import ffmpeg
+from ..encoding import Way
 from ..workers import Child
 from . import sentences
 from .base import AssemblyFailed, Plan, Suspended, Task
@@ -26,6 +27,12 @@ LOOK_EVERY_S = 0.25
 GONE_MAX_S = 2.0
 PROBE_MAX_S = 60.0
 COUNT_MAX_S = 1800.0
+# The driver of a graphics card may take some seconds to wake.
+TRIAL_MAX_S = 30.0
+
+
+class NoAnswer(AssemblyFailed):
+    """A program that only had to answer a question did not."""
 
 
 class FFmpeg:
@@ -38,7 +45,8 @@ class FFmpeg:
         self._alive = (0, "")
         self._alive_s = time.monotonic()
         try:
-            self._child = Child(f"ffmpeg-{name}", args, feed=feed, on_line=self._heard)
+            self._child = Child(f"ffmpeg-{name}", args, feed=feed, on_line=self._heard,
+                                nice=plan.nice)
         except OSError as error:
             raise sentences.not_started("FFmpeg", f"ffmpeg_path = {plan.ffmpeg}", error) from error
 
@@ -132,12 +140,29 @@ def count_packets(
     return counts[-1] if counts else 0
 
 
+def why_not(plan: Plan, way: Way, task: Task) -> str | None:
+    """What FFmpeg says against a way to encode, having tried it for a moment; None: nothing.
+    Raises AssemblyFailed, Suspended."""
+    args = ffmpeg.trial_args(plan.ffmpeg, way.output, way.device)
+    try:
+        code, text = _asked("FFmpeg", f"ffmpeg_path = {plan.ffmpeg}", args, TRIAL_MAX_S, task)
+    except NoAnswer as error:
+        return str(error)
+    return None if code == 0 else " / ".join(text.splitlines()[:2]) or f"it ended with {code}"
+
+
 def _ffprobe(args: list[str], deadline_s: float, task: Task) -> tuple[int, str]:
+    return _asked("ffprobe", f"{args[0]}, it comes with FFmpeg", args, deadline_s, task)
+
+
+def _asked(
+    program: str, option: str, args: list[str], deadline_s: float, task: Task
+) -> tuple[int, str]:
     lines: list[str] = []
     try:
-        child = Child("ffprobe", args, on_line=lines.append)
+        child = Child(program.lower(), args, on_line=lines.append)
     except OSError as error:
-        raise sentences.not_started("ffprobe", f"{args[0]}, it comes with FFmpeg", error) from error
+        raise sentences.not_started(program, option, error) from error
     end_s = time.monotonic() + deadline_s
     try:
         while (code := child.wait(LOOK_EVERY_S)) is None:
@@ -145,8 +170,8 @@ def _ffprobe(args: list[str], deadline_s: float, task: Task) -> tuple[int, str]:
             if task.stop.is_set():
                 raise Suspended
             if time.monotonic() > end_s:
-                raise AssemblyFailed(f"ffprobe did not answer within {deadline_s:.0f} s",
-                                     f"see whether the disk answers ({args[-1]})")
+                raise NoAnswer(f"{program} did not answer within {deadline_s:.0f} s",
+                               f"see whether the disk answers ({args[-1]})")
     finally:
         child.kill()
         child.stop()

@@ -112,7 +112,7 @@ class Archive:
             return
         try:
             self.storage.delete(recording, with_file=True)
-            self._ask(recording, lambda: self.assembly.clear_place(recording))
+            self._ask(recording, lambda: self.assembly.plans.clear_place(recording))
         except (OSError, Unavailable) as error:
             log.error("%s cannot be discarded now: %s", recording.id, error)
             return

@@ -1,0 +1,61 @@
+"""By which of the ways there are a recording is encoded: the first that FFmpeg is able to go.
+
+Asked by `Assembly` before each try.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from .. import encoding
+from ..encoding import Encoding, Way
+from .base import Plan, Task
+from .process import why_not
+
+log = logging.getLogger(__name__)
+
+
+class HardwareFailed(Exception):
+    """The trial of an encoder went well, and yet: its sessions are all taken, its driver
+    failed."""
+
+    def __init__(self, encoder: str, error: Exception) -> None:
+        super().__init__(f"{encoder} failed and is passed over: {error}")
+        self.encoder = encoder
+
+
+# What FFmpeg says against a way; None: it is able to.
+Trial = Callable[[Plan, Way, Task], str | None]
+
+
+def with_way(
+    plan: Plan, wanted: Encoding, task: Task, passed_over: Collection[str] = (),
+    trial: Trial = why_not,
+) -> tuple[Plan, str | None]:
+    """`plan` with a way, and what is wrong where there is none: then the streams are copied, so
+    that there is a file, of which another can be made. Encoders that are `passed_over` have
+    failed already. Raises AssemblyFailed, Suspended."""
+    if plan.mode != "reencode":
+        return plan, None
+    clash = encoding.clash(wanted, plan.container)
+    if clash is not None:
+        return plan, _copied(f"{clash[0]}: {clash[1]}")
+    said: list[str] = []
+    for way in encoding.ways(wanted):
+        if way.encoder in passed_over:
+            continue
+        problem = trial(plan, way, task)
+        if problem is None:
+            if said:
+                log.warning("%s is encoded by %s: %s", task.recording.id, way.encoder,
+                            "; ".join(said))
+            return replace(plan, way=way), None
+        said.append(f"{way.encoder}: {problem}")
+    return plan, _copied("; ".join(said))
+
+
+def _copied(why: str) -> str:
+    return (f"It could not be encoded and is a copy ({why}). See video_codec, "
+            "hardware_acceleration and ffmpeg_arguments, then reprocess")
