@@ -62,7 +62,8 @@ NAMES = tuple(field.name for field in fields(_Own))
 
 @lru_cache(2048)
 def merged(default: Processing, own: str | None) -> Processing:
-    """`default` with what a channel has of its own, the JSON that `canonical` made."""
+    """`default` with what a channel has of its own, the JSON that `canonical` made. Raises
+    ValueError for arguments that only an earlier version took."""
     if own is None:
         return default
     said, usual = _Own(**json.loads(own)), default.encoding
