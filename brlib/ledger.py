@@ -21,6 +21,8 @@ from .playlist import End, Entry, Hole, Note, Part, Segment, Synced
 from .tally import Tally, digest_of
 
 INDEX = "index.m3u8"
+# Behind a directory's name once the file is proven: on its way out, or to the archive.
+DONE, ARCHIVE = ".done", ".archive"
 FIRST_LINE = b"#EXTM3U\n"
 SYNCED_LINE = b"\n" + playlist.SYNCED.encode() + b"\n"
 

@@ -229,28 +229,32 @@ def short_of_room(before: bool, spare_bytes: int, min_free_bytes: int, rate: flo
 class Claim:
     """What a recording takes of one disk. `owed_bytes` finishing its file still writes there:
     nearly nothing where the file grows with the recording, all of the capture where it is
-    made afterwards or begun again. `active`: it can be stopped."""
+    made afterwards or begun again. `active`: it can be stopped. `gives_back`: its capture goes
+    once its file is there."""
 
     recording_id: str
     priority: int
     captured_bytes: int
     owed_bytes: int
     active: bool
+    gives_back: bool = True
 
 
 def reserve_bytes(claims: Sequence[Claim], at_once: int | None) -> int:
     """What must stay free so that the files of all these can be finished.
 
-    `at_once`: so many are finished at a time, and each gives back as much as its file took, as
-    its capture goes; None where nothing is given back. So first comes what is owed to those
-    that are being finished, and then, with what these give back, the rest.
+    `at_once`: so many are finished at a time, and one that gives back does as much as its file
+    took; None where nothing is given back. So first comes what is owed to those that are being
+    finished, and then, with what these give back, the rest. What gives nothing back needs all.
     """
     if at_once is None:
         return sum(claim.owed_bytes for claim in claims)
+    kept = sum(claim.owed_bytes for claim in claims if not claim.gives_back)
+    claims = [claim for claim in claims if claim.gives_back]
     ending = [claim for claim in claims if not claim.active]
     back = sum(claim.captured_bytes - claim.owed_bytes for claim in ending)
     later = [claim for claim in claims if claim.active]
-    return max(_largest_owed(ending, at_once), _largest_owed(later, at_once) - back)
+    return kept + max(_largest_owed(ending, at_once), _largest_owed(later, at_once) - back)
 
 
 def _largest_owed(claims: Sequence[Claim], count: int) -> int:

@@ -22,6 +22,7 @@ from . import sidecar
 from .config import Settings, among_data
 from .disks import Disks, NoAnswer
 from .errors import ChannelNotFound, Conflict, RecordingNotFound, Unavailable
+from .ledger import ARCHIVE
 from .models import Recording, RecordingStatus
 from .naming import inside
 from .retention import Retention, expired, parse
@@ -252,8 +253,9 @@ def _make(directory: Path) -> None:
 
 
 def _directories(parent: Path) -> list[str]:
+    """Of whose captures; one that waits for the archive takes its room here."""
     with os.scandir(parent) as entries:
-        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        return [entry.name.removesuffix(ARCHIVE) for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def _delete_file(path: Path, root: Path) -> int:

@@ -44,6 +44,9 @@ class Task:
     def owned(self) -> tuple[str, ...]:
         raise NotImplementedError
 
+    def guarded(self, path: Path) -> bool:
+        raise NotImplementedError
+
     def naming(self, files: tuple[str, ...]) -> None:
         raise NotImplementedError
 

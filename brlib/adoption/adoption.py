@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..config import Settings
 from ..errors import Conflict, RecorderError, RecordingNotFound
+from ..ledger import ARCHIVE, DONE
 from ..models import ACTIVE, EndReason, Recording, RecordingStatus, utc_now
 from ..store import Rebuilt, Store
 from ..store.recordings import Filter
@@ -27,8 +28,8 @@ from .relisting import Relisting
 log = logging.getLogger(__name__)
 
 EVERY_S = 900.0
-# A capture on its way out, or, after a crash, on its way back.
-DONE = ".done"
+# A capture on its way out or to the archive or, after a crash, on its way back.
+LEAVING = (DONE, ARCHIVE)
 LOST = ("Its capture is gone and no finished file of it was found: there is nothing to make "
         "one from")
 
@@ -87,7 +88,7 @@ class Adoption:
             recording.end_reason is EndReason.CANCELLED
             or recording.status is RecordingStatus.PROCESSING and recording.files
             or _holds_something(captures / recording.id)
-            or _is_directory(captures / (recording.id + DONE)))
+            or any(_is_directory(captures / (recording.id + name)) for name in LEAVING))
 
     def _give_up(self, recording: Recording) -> None:
         log.error("%s (%s) was %s, and its capture is gone", recording.id,
@@ -163,7 +164,7 @@ class Adoption:
 
     def _unknown(self) -> Iterator[Path]:
         for directory in sorted(self._settings().captures_directory.iterdir()):
-            if (not directory.name.endswith(DONE) and _is_directory(directory)
+            if (not directory.name.endswith(LEAVING) and _is_directory(directory)
                     and not self._known(directory.name)):
                 yield directory
 

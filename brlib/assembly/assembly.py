@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +19,15 @@ from typing import Any
 from ..config import RECORDINGS_MAX, Settings
 from ..errors import CaptureDamaged, Conflict, RecorderError, RecordingNotFound, Unavailable
 from ..events import EventBus, about_recording
+from ..ledger import ARCHIVE, DONE
 from ..mark import kept_mark
 from ..models import EndReason, Recording, RecordingStatus
 from ..store import Store
-from ..workers import Pool
+from ..workers import Pool, Worker
 from . import sentences
 from .again import Remux
-from .base import AssemblyFailed, Finished, Plan, Suspended
+from .archive import CaptureArchive
+from .base import AssemblyFailed, Finished, NothingLeft, Plan, Suspended
 from .captures import Captures
 from .feed import Feed
 from .job import HELD_UP_S, Job
@@ -51,6 +54,7 @@ class Assembly:
         self.plans = Plans(settings, store)
         self._places = Places()
         self._captures = Captures(settings)
+        self._archive = CaptureArchive(settings, store, self._captures)
         self._daemon: str | None = None
         # Live feeds never wait for one another: those of recordings, those just ending.
         self._pool = Pool("feed", 4 * RECORDINGS_MAX + 1000)
@@ -58,11 +62,12 @@ class Assembly:
     def start(self) -> None:
         """Finish what an earlier process left in `processing`, or half removed."""
         self._daemon = kept_mark(self._settings().data_directory)
-        for recording_id, done in self._captures.find_done():
-            try:
-                self._clear_done(recording_id, done)
-            except OSError as error:
-                log.warning("%s cannot be cleared away: %s", done, error)
+        for name in (ARCHIVE, DONE):
+            for recording_id, aside in self._captures.find_leaving(name):
+                try:
+                    self._clear(recording_id, aside)
+                except OSError as error:
+                    log.warning("%s cannot be cleared away: %s", aside, error)
         for recording in self._store.recordings.find_with_status([RecordingStatus.PROCESSING]):
             if recording.end_reason is not EndReason.CANCELLED:
                 try:
@@ -71,18 +76,19 @@ class Assembly:
                     # One recording's trouble must not keep the daemon from starting.
                     log.error("%s cannot be finished before the next start: %s",
                               recording.id, error)
+        self._archive.worker.start()
 
-    def _clear_done(self, recording_id: str, done: Path) -> None:
+    def _clear(self, recording_id: str, aside: Path) -> None:
         """A capture whose file had its name; the file may be made anew unless the row says
-        that it is there. Raises OSError."""
+        that it is there. What is to be archived waits for that. Raises OSError."""
         try:
             over = self._store.recordings.get(recording_id).status is RecordingStatus.COMPLETE
         except RecordingNotFound:
             over = True
-        if not over and self._captures.put_back(recording_id, done):
+        if not over and self._captures.put_back(recording_id, aside):
             self._store.recordings.note_capture(recording_id, True)
-        else:
-            self._captures.remove(done)
+        elif aside.suffix == DONE:
+            self._captures.remove(aside)
 
     def begin(self, recording: Recording) -> None:
         """A recording began or goes on: feed it from its first segment, if that is wanted.
@@ -121,19 +127,27 @@ class Assembly:
         elif new is not None:
             self._run(new)
 
-    def reprocess(self, recording: Recording) -> Recording:
-        """Build the files again, from the capture or, where that is gone, from the files.
+    def reprocess(self, recording: Recording, archived: bool = False) -> Recording:
+        """Build the files again: from the capture, here or in the archive, or, where that is gone,
+        from the files. `archived`: the archive has it.
 
-        Raises Conflict when neither is there or the recording is not over.
+        Raises Conflict when the recording is not over, NothingLeft.
         """
         if recording.status not in (RecordingStatus.COMPLETE, RecordingStatus.FAILED):
             raise Conflict(f"The recording is {recording.status}")
-        if not self._captures.has(recording) and not self._has_files(recording):
-            raise Conflict("Its capture and its file are gone: there is nothing to build from")
-        changed = self._as_held(self._store.recordings.change(
-            recording.id, status=RecordingStatus.PROCESSING, error=None))
+        if not (archived or self._captures.has(recording) or self._has_files(recording)
+                or self._captures.waiting(recording.id).exists()):
+            raise NothingLeft("Its capture and its file are gone: there is nothing to build from")
+        changed = self._store.recordings.change(
+            recording.id, status=RecordingStatus.PROCESSING, error=None)
+        self._captures.take_back(recording.id)
+        changed = self._as_held(changed)
         self.finish(changed)
         return changed
+
+    def is_archived(self, recording: Recording) -> bool:
+        """Whether the archive has its capture. Waits for the archive's disk."""
+        return self._archive.find(recording) is not None
 
     def _as_held(self, recording: Recording) -> Recording:
         """What the disk lost of a capture although it was closed (a power cut, a disk that
@@ -176,17 +190,24 @@ class Assembly:
             f"{job.silent_s:.0f} s: the disk of its output directory may not answer"
             for job in jobs if job.silent_s >= HELD_UP_S
         ] + [f"the file of {job.recording.id} ({job.recording.channel_name}) waits: {job.trouble}"
-             for job in jobs if job.trouble is not None]
+             for job in jobs if job.trouble is not None] + self._archive.problems()
+
+    @property
+    def archiving(self) -> Worker:
+        return self._archive.worker
 
     def stop(self) -> None:
         """Let every job go; the next process does them again. Returns at once, idempotent."""
         with self._lock:
             jobs = list(self._jobs.values())
+        self._archive.worker.stop()
         for job in jobs:
             job.let_go()
 
     def join(self, deadline_s: float) -> bool:
-        return self._pool.join(deadline_s)
+        end_s = time.monotonic() + deadline_s
+        return all([self._pool.join(deadline_s),
+                    self._archive.worker.join(max(0.0, end_s - time.monotonic()))])
 
     def _run(self, job: Job) -> None:
         def task() -> None:
@@ -261,9 +282,9 @@ class Assembly:
         return replace(finished, trouble="; ".join(filter(None, (trouble, finished.trouble))))
 
     def _source(self, job: Job, plan: Plan) -> Feed | Remux:
-        if not self._captures.is_source(job.recording):
-            return Remux(job, plan, self._places)
-        return Feed(job, plan, self._captures.directory(job.recording.id), self._places)
+        capture = self._archive.find_source(job.recording)
+        return Remux(job, plan, self._places) if capture is None else Feed(
+            job, plan, capture, self._places)
 
     def _end(self, job: Job, **changes: Any) -> Recording:
         """Move the recording on and let the job go, as one: who sees the new status may
@@ -276,7 +297,9 @@ class Assembly:
     def _complete(self, job: Job, finished: Finished) -> None:
         """Raises Suspended."""
         job.tell_progress()
-        done = self._captures.set_aside(job.recording)
+        aside = self._captures.set_aside(
+            job.recording, self.plans.processing_of(job.recording).capture_after)
+        done = aside if aside is not None and aside.suffix == DONE else None
         if done is not None:
             job.kept_trying(
                 lambda: self._store.recordings.note_capture(job.recording.id, False))
@@ -295,6 +318,8 @@ class Assembly:
         })
         if done is not None:
             self._captures.remove(done)
+        elif aside is not None:
+            self._archive.worker.wake()
 
     def _failed(self, job: Job, error: Exception) -> None:
         """Raises Suspended."""

@@ -13,7 +13,7 @@ from typing import Protocol
 from .. import ffmpeg, naming, schedule
 from ..config import Settings
 from ..encoding import Way
-from ..errors import RecorderError
+from ..errors import Conflict, RecorderError
 from ..models import Course, Recording, Sums
 from ..processing import Processing
 from ..sidecar import Sidecar
@@ -34,6 +34,10 @@ class AssemblyFailed(RecorderError):
         self.advice = advice
         self.hopeless = hopeless
         self.of_disk = of_disk
+
+
+class NothingLeft(Conflict):
+    """A recording has neither a capture nor a file of its own."""
 
 
 class Suspended(Exception):
@@ -70,6 +74,9 @@ class Task(Protocol):
 
     def owned(self) -> tuple[str, ...]:
         """The files that are this recording's at this moment."""
+
+    def guarded(self, path: Path) -> bool:
+        """Whether what has that name is a protected recording's. Raises OSError."""
 
     def naming(self, files: tuple[str, ...]) -> None:
         """From now on these are."""

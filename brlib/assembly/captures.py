@@ -1,5 +1,5 @@
 """The captures that files are made of: which are there and whole, and how they go once they are
-not needed. Asked by `Assembly`.
+not needed. Asked by `Assembly`, and by `CaptureArchive` about those that wait for it.
 
 One that goes is taken out of its place at once, and its index is the first of it to be removed:
 what is removed file by file must never be taken for a whole one.
@@ -16,14 +16,15 @@ from .. import ledger
 from ..config import Settings
 from ..disk import sync_names
 from ..errors import CaptureDamaged
+from ..ledger import ARCHIVE, DONE
 from ..models import Recording
 from ..tally import Tally
 from .place import find_originals
 
 log = logging.getLogger(__name__)
 
-# A capture whose file is proven, on its way out.
-DONE = ".done"
+# What becomes of a capture whose file is proven, and how it is called from then on.
+_LEAVES_AS = {"delete": DONE, "archive": ARCHIVE}
 
 
 class Captures:
@@ -57,27 +58,42 @@ class Captures:
 
     # On their way out.
 
-    def find_done(self) -> Iterator[tuple[str, Path]]:
-        """Recordings' ids, and what an earlier process left of their captures."""
-        for path in self._settings().captures_directory.glob("*" + DONE):
-            yield path.name.removesuffix(DONE), path
+    def find_leaving(self, name: str) -> Iterator[tuple[str, Path]]:
+        """Recordings' ids, and where their captures are that are called so (DONE, ARCHIVE)."""
+        for path in sorted(self._settings().captures_directory.glob("*" + name)):
+            yield path.name.removesuffix(name), path
 
-    def put_back(self, recording_id: str, done: Path) -> bool:
+    def waiting(self, recording_id: str) -> Path:
+        """Where it is while it waits for the archive."""
+        return self.directory(recording_id + ARCHIVE)
+
+    def put_back(self, recording_id: str, aside: Path) -> bool:
         """False where that cannot be: its removal had begun, or there is another one by now.
         Raises OSError."""
         capture = self.directory(recording_id)
-        if capture.exists() or not (done / ledger.INDEX).exists():
+        if capture.exists() or not (aside / ledger.INDEX).exists():
             return False
-        done.rename(capture)
+        aside.rename(capture)
         return True
 
-    def set_aside(self, recording: Recording) -> Path | None:
+    def take_back(self, recording_id: str) -> None:
+        """In its place again, if it waits for the archive and is not there by now."""
+        try:
+            self.put_back(recording_id, self.waiting(recording_id))
+        except OSError as error:
+            log.warning("%s: its capture is not taken back: %s", recording_id, error)
+
+    def set_aside(self, recording: Recording, capture_after: str) -> Path | None:
         """Take the capture of a finished recording out of its place, if it is not to be kept;
         where it is now."""
-        if self._settings().capture_after != "delete":
+        name = _LEAVES_AS.get(capture_after)
+        if name is None:
+            return None
+        if name == ARCHIVE and self._settings().archive_directory is None:
+            log.warning("%s: its capture is kept, there is no archive_directory", recording.id)
             return None
         capture = self.directory(recording.id)
-        done = capture.with_name(capture.name + DONE)
+        aside = capture.with_name(capture.name + name)
         try:
             if not self.has(recording):
                 return None
@@ -85,12 +101,12 @@ class Captures:
                 log.error("%s: its file was not made of its capture, which is kept: %s",
                           recording.id, capture)
                 return None
-            capture.rename(done)
+            capture.rename(aside)
             sync_names(capture.parent)
-            return done
+            return aside
         except (CaptureDamaged, OSError) as error:
-            log.warning("%s: its capture cannot be removed: %s", recording.id, error)
-        return done if done.exists() and not capture.exists() else None
+            log.warning("%s: its capture cannot be set aside: %s", recording.id, error)
+        return aside if aside.exists() and not capture.exists() else None
 
     @staticmethod
     def remove(done: Path) -> None:

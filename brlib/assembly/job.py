@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import threading
 import time
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -196,6 +197,12 @@ class Job:
     def owned(self) -> tuple[str, ...]:
         return self._store.recordings.get(self.recording.id).files
 
+    def guarded(self, path: Path) -> bool:
+        """Its name may be spelled in another way, or lead there through a link. Only what is
+        called alike is asked: another's disk may be away."""
+        others = self._store.recordings.find_protected_files(self.recording.id)
+        return any(str(path) == one or _alike(path, Path(one)) for one in others)
+
     def naming(self, files: tuple[str, ...]) -> None:
         self.recording = self._store.recordings.change(self.recording.id, files=files)
 
@@ -207,6 +214,16 @@ class Job:
             url = None
         course = self._store.recordings.find_course(recording.id)
         return sidecar.of(replace(recording, files=files), course, url, self._daemon)
+
+
+def _alike(path: Path, other: Path) -> bool:
+    """Whether two names are one file. What cannot be reached is not what can."""
+    one, two = (unicodedata.normalize("NFC", name).casefold() for name in (path.name, other.name))
+    try:
+        return one == two and path.samefile(other)
+    except OSError as error:
+        log.debug("%s and %s cannot be compared: %s", path, other, error)
+        return False
 
 
 def _hopeless(error: Exception) -> bool:

@@ -46,7 +46,7 @@ class Places:
         parents = {wanted.parent for _, wanted in made}
         with self._alone(parents | {Path(name).parent for name in task.owned()}, task.stop):
             ours = task.owned()
-            targets = _targets([wanted for _, wanted in made], plan, ours)
+            targets = _targets([wanted for _, wanted in made], plan, ours, task)
             _rename(made, targets, plan, ours, task)
             for directory in _up_to(plan.directory, parents):
                 sync_names(directory)
@@ -81,20 +81,26 @@ class Places:
                 self._changed.notify_all()
 
 
-def _targets(wanted: Sequence[Path], plan: Plan, ours: tuple[str, ...]) -> list[Path]:
+def _targets(
+    wanted: Sequence[Path], plan: Plan, ours: tuple[str, ...], task: Task
+) -> list[Path]:
     targets: list[Path] = []
     for path in wanted:
-        targets.append(_target(path, plan, ours, targets))
+        targets.append(_target(path, plan, ours, targets, task))
     return targets
 
 
-def _target(wanted: Path, plan: Plan, ours: tuple[str, ...], taken: list[Path]) -> Path:
+def _target(
+    wanted: Path, plan: Plan, ours: tuple[str, ...], taken: list[Path], task: Task
+) -> Path:
+    """Overwriting, too, leaves a protected recording its file."""
     if not naming.inside(wanted, plan.directory):
         raise AssemblyFailed(f"{wanted} is not inside {plan.directory}",
                              "look for a link that leads out of it", hopeless=True)
     target, number = wanted, 1
     while target in taken or (
-        is_there(target) and str(target) not in ours and plan.when_exists != "overwrite"
+        is_there(target) and str(target) not in ours
+        and (plan.when_exists != "overwrite" or task.guarded(target))
     ):
         if target not in taken and plan.when_exists == "skip":
             raise AssemblyFailed(
@@ -132,7 +138,7 @@ def _rename(
                 ours = tuple(name for name in ours if name != str(target))
                 new.discard(target)
                 others = [*targets[:number], *targets[number + 1:]]
-                targets[number] = _target(wanted, plan, ours, others)
+                targets[number] = _target(wanted, plan, ours, others, task)
                 if not is_there(targets[number]):
                     new.add(targets[number])
                 note()

@@ -74,7 +74,8 @@ class Use:
     """What one recording has taken, so far, of the captures' disk and of that of its files.
 
     `fed_bytes` of the captured ones are in its file. `active`: it goes on and can be stopped.
-    `trouble`: why its capture cannot be written now.
+    `trouble`: why its capture cannot be written now. `gives_back`: its capture is deleted once its
+    file is there; an archive may be on the same disk, and takes it in its own time.
     """
 
     recording_id: str
@@ -84,6 +85,7 @@ class Use:
     fed_bytes: int
     active: bool
     trouble: str | None = None
+    gives_back: bool = True
 
 
 @dataclass(frozen=True)

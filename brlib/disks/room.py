@@ -5,7 +5,8 @@ Made by `Service`; asked by the supervisor before a recording begins, by health 
 API. What it decides is in `rules`.
 
 What finishing a recording's file still has to write is kept free besides `min_free_space`:
-with `processing_timing = live` that is nearly nothing, with `after` as much as the capture.
+where it grows with the recording that is nearly nothing, where it is made or encoded afterwards
+as much as the capture.
 So there is always room to finish what ends, unless others fill the disk.
 """
 
@@ -179,15 +180,14 @@ class Room:
         return [
             Claim(use.recording_id, use.priority, use.captured_bytes,
                   max(0, use.captured_bytes - use.fed_bytes) if finishes else 0,
-                  use.active and use.recording_id not in self._told_to_end)
+                  use.active and use.recording_id not in self._told_to_end, use.gives_back)
             for use in uses
             if (finishes := use.output_directory in group.paths) or captures
         ]
 
     def _at_once(self, group: Group) -> int | None:
-        settings = self._settings()
-        back = self._captures in group.paths and settings.capture_after == "delete"
-        return settings.max_concurrent_processing if back else None
+        back = self._captures in group.paths
+        return self._settings().max_concurrent_processing if back else None
 
     def _level(self, disk: Disk, before: Level, spare: int, rate: float) -> Level:
         """The disk's level now; tells of what it has just passed."""

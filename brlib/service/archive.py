@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .. import chapters, naming
-from ..assembly import Assembly
+from ..assembly import Assembly, NothingLeft
 from ..chapters import Chapter
 from ..config import Settings
 from ..errors import Conflict, NotFound, Unavailable
@@ -129,7 +129,15 @@ class Archive:
     def reprocess(self, recording_id: str) -> Recording:
         """Raises RecordingNotFound, Conflict, Unavailable when its disk does not answer."""
         recording = self.store.recordings.get(recording_id)
-        return self._ask(recording, lambda: self.assembly.reprocess(recording))
+        try:
+            return self._ask(recording, lambda: self.assembly.reprocess(recording))
+        except NothingLeft:
+            root = self.settings().archive_directory
+            # Asked last: it may be on a disk that is away.
+            if root is None or not self.storage.disks.ask(
+                    root, lambda: self.assembly.is_archived(recording)):
+                raise
+        return self._ask(recording, lambda: self.assembly.reprocess(recording, archived=True))
 
     def _ask(self, recording: Recording, work: Callable[[], T]) -> T:
         """What is done where its files are, if that disk answers. Raises NoAnswer."""

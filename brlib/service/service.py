@@ -315,6 +315,7 @@ class Service:
     def _watched_workers(self) -> list[Worker]:
         return [*self._workers, self.disks.worker, self.room.worker, self.quotas.worker,
                 self.credentials.worker, self.viewing.worker, self.adoption.worker,
+                self.assembly.archiving,
                 *self.images.fetchers]
 
     def find_still(self) -> list[Standstill]:

@@ -40,7 +40,8 @@ class Usage:
         return Use(
             recording.id, priority,
             recording.output_directory or str(self.settings().output_directory),
-            recording.sums.captured_bytes, self.assembly.fed_bytes(recording.id), active, trouble)
+            recording.sums.captured_bytes, self.assembly.fed_bytes(recording.id), active, trouble,
+            self.assembly.plans.processing_of(recording).capture_after == "delete")
 
     def _channels(self) -> list[Channel]:
         return self.store.channels.find_all()

@@ -57,6 +57,12 @@ class Recordings:
         return any(self._database.rows(
             "SELECT 1 FROM recording_files WHERE path = ?", (path,)) for path in files)
 
+    def find_protected_files(self, but_of: str) -> list[str]:
+        """The files of other recordings than this that nothing may take the place of."""
+        return [row[0] for row in self._database.rows(
+            "SELECT path FROM recording_files JOIN recordings ON id = recording_id "
+            "WHERE protected AND id <> ?", (but_of,))]
+
     def find_with_status(self, statuses: Iterable[RecordingStatus]) -> list[Recording]:
         """Oldest first. All of them at once: for those that something is done with now."""
         names = tuple(statuses)
