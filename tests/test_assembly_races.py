@@ -85,7 +85,7 @@ class Home:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     store = open_store(tmp_path / "db")
     one = Home(tmp_path, store)
-    monkeypatch.setattr(Assembly, "_way", lambda self, job, plan: one.way(job, plan))
+    monkeypatch.setattr(Assembly, "_source", lambda self, job, plan: one.way(job, plan))
     monkeypatch.setattr(assembly.assembly, "RETRY_S", (0.01,))
     yield one
     one.go_on.set()
@@ -155,7 +155,7 @@ def test_a_failure_is_told_however_long_the_store_is_busy(
     def fail(*_: object) -> None:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr(Assembly, "_way", fail)
+    monkeypatch.setattr(Assembly, "_source", fail)
     with monkeypatch.context() as patch:
         patch.setattr(home.store.recordings, "get", get)
         home.assembly.finish(ROW)
@@ -261,7 +261,7 @@ def test_many_that_failed_together_do_not_begin_together(
 
         return Way()
 
-    monkeypatch.setattr(Assembly, "_way", way)
+    monkeypatch.setattr(Assembly, "_source", way)
     for number in range(8):
         home.store.recordings.add(replace(ROW, id=f"rec_{number:012d}"))
     home.assembly.start()

@@ -18,11 +18,12 @@ from brlib.assembly.turns import Turns
 from brlib.assembly.ways import with_way
 from brlib.encoding import Encoding, Way
 from brlib.models import Recording, RecordingStatus, utc_now
+from brlib.processing import canonical
 from brlib.workers import Child
 
 from .engine import Engine
 from .finishing import Captured, Waits, capture_once, copy_of, record, script
-from .media import stream_kinds, video_frames
+from .media import stream_kinds, ts_clips, video_frames
 from .origin import Origin
 from .test_assembly_process import Task
 
@@ -210,3 +211,35 @@ exec /usr/bin/ffmpeg "$@"
     recording = again(hardware_acceleration="nvenc", ffmpeg_path=str(ffmpeg))
     (path,) = (Path(name) for name in recording.files)
     assert recording.error is None and video_frames(path) == frames(captured)
+
+
+def test_a_channel_has_its_own(engine: Callable[..., Engine]) -> None:
+    one = engine(processing_mode="reencode", container="mkv")
+    with Origin(window=0) as origin:
+        for clip in ts_clips(24)[:6]:
+            origin.add(clip)
+        channel = one.add(origin.url, processing=canonical({
+            "processing_mode": "concatenate", "capture_after": "keep"}))
+        one.wait_segments(6)
+        origin.end()
+        plain = one.wait_complete()
+        assert one.capture_directory(plain.id).exists()
+        one.service.watchlist.change(channel.id, {"processing": canonical({
+            "video_codec": "vp9", "ffmpeg_arguments": "-deadline realtime"})})
+        one.service.archive.reprocess(plain.id)
+        made = one.wait_complete()
+    (path,) = (Path(name) for name in made.files)
+    assert Path(plain.files[0]).suffix == ".ts" and not Path(plain.files[0]).exists()
+    assert path.suffix == ".mkv" and stream_kinds(path) == ["vp9 160x90", "aac"]
+
+
+def test_what_an_earlier_version_let_through_is_passed_over(
+    engine: Callable[..., Engine], caplog: pytest.LogCaptureFixture
+) -> None:
+    one = engine()
+    channel = one.add("http://127.0.0.1:9/x.m3u8", enabled=False)
+    one.service.store.channels.change(channel.id, processing='{"ffmpeg_arguments": "-f null"}')
+    recording = replace(Job.recording, channel_id=channel.id)
+    assert one.service.assembly.plans.processing_of(recording) == (
+        one.service.settings.processing)
+    assert "-f is set by container" in caplog.text

@@ -1,4 +1,4 @@
-"""Reprocess without a capture: the finished files themselves, remuxed or encoded as the settings are now.
+"""Reprocess without a capture: the finished files themselves, remuxed or encoded anew.
 
 Run by `Assembly` in place of a feed; the old file is replaced only by a proven new one.
 """

@@ -28,8 +28,14 @@ class Plans:
         self._store = store
 
     def processing_of(self, recording: Recording) -> Processing:
-        channel = self._channel(recording)
-        return merged(self._settings().processing, channel.processing if channel else None)
+        """As the settings and its channel say now."""
+        usual, channel = self._settings().processing, self._channel(recording)
+        try:
+            return merged(usual, channel.processing if channel else None)
+        except ValueError as error:
+            # What an earlier version let through.
+            log.warning("%s: its channel's own processing is passed over: %s", recording.id, error)
+            return usual
 
     def live(self, recording: Recording) -> bool:
         """Whether its file grows with it; while the store is out of order as the settings say."""
