@@ -1,46 +1,43 @@
 """What a person may tell FFmpeg's encoders in their own words. Pure.
 
 The text of `ffmpeg_arguments` is read by the configuration and by a channel's `processing`.
-Only what shapes the encoding is let through: nothing that opens a file, an address, another
-input or another output, and nothing that would break the proof of the finished file. FFmpeg 7
-reads the value of `-/name` and of a filter's `/name=` from a file, so that no name with a slash
-is one of ours.
+Only what shapes the encoding is let through (for filters see `brlib.media_filters`): nothing that
+opens a file, an address, another input or another output, and nothing that would break the proof
+of the finished file. FFmpeg 7 reads the value of `-/name` and of a filter's `/name=` from a file,
+so that no name with a slash is one of ours.
 """
 
 from __future__ import annotations
 
-import re
 import shlex
 from dataclasses import dataclass
 
+from .media_filters import PICTURE, SOUND, Form, Range, problem
+
 TEXT_MAX = 1000
 
-_NUMBER = r"-?\d{1,9}(\.\d{1,6})?"
-_RATE = r"\d{1,9}(\.\d{1,6})?[kKmM]?"
-_WORD = r"[A-Za-z0-9_.]{1,40}"
-_FRACTION = r"\d{1,9}(\.\d{1,6})?(/\d{1,9})?"
-# What an option's value looks like; none of these can be a path or an address.
-_OPTIONS = {
-    "-preset": _WORD, "-tune": r"[a-z]+(,[a-z]+)*", "-profile:v": _WORD, "-level": _WORD,
-    "-level:v": _WORD, "-tier": _WORD, "-pix_fmt": _WORD, "-quality": _WORD, "-deadline": _WORD,
-    "-b:v": _RATE, "-maxrate": _RATE, "-minrate": _RATE, "-bufsize": _RATE,
-    "-g": _NUMBER, "-keyint_min": _NUMBER, "-bf": _NUMBER, "-refs": _NUMBER, "-qmin": _NUMBER,
-    "-qmax": _NUMBER, "-sc_threshold": _NUMBER, "-cpu-used": _NUMBER, "-row-mt": r"[01]",
-    "-tile-columns": _NUMBER, "-tile-rows": _NUMBER, "-rc-lookahead": _NUMBER,
-    "-aq-mode": _NUMBER, "-threads": r"\d{1,3}", "-r": _FRACTION, "-fpsmax": _FRACTION,
-    "-aspect": r"\d{1,5}[:/]\d{1,5}", "-color_primaries": _WORD, "-color_trc": _WORD,
-    "-colorspace": _WORD, "-color_range": _WORD,
-    "-b:a": _RATE, "-ac": r"[1-8]", "-ar": r"\d{4,6}", "-vbr": _WORD, "-application": _WORD,
-    "-compression_level": r"\d{1,2}", "-cutoff": r"\d{1,6}", "-profile:a": _WORD,
+_WORD = Form(r"[A-Za-z0-9_.]{1,40}")
+_RATE = Range(0, 400_000_000, unit=True)
+_FRAMES = Range(0, 3000)
+_QUALITY = Range(-1, 63)
+# Neither -r nor -fpsmax: they would go against -fps_mode, which keeps each frame; there is the
+# filter fps.
+_OPTIONS: dict[str, Range | Form] = {
+    "-preset": _WORD, "-tune": Form(r"[a-z]{1,20}(,[a-z]{1,20}){0,3}"), "-profile:v": _WORD,
+    "-level": _WORD, "-tier": _WORD, "-pix_fmt": _WORD, "-quality": _WORD,
+    "-deadline": _WORD, "-b:v": _RATE, "-maxrate": _RATE, "-minrate": _RATE, "-bufsize": _RATE,
+    "-g": _FRAMES, "-keyint_min": _FRAMES, "-bf": Range(0, 16), "-refs": Range(0, 16),
+    "-qmin": _QUALITY, "-qmax": _QUALITY, "-sc_threshold": Range(0, 100),
+    "-cpu-used": Range(-8, 8), "-row-mt": Range(0, 1), "-tile-columns": Range(0, 6),
+    "-tile-rows": Range(0, 6), "-rc-lookahead": Range(0, 100), "-aq-mode": Range(0, 4),
+    "-threads": Range(0, 32), "-aspect": Form(r"[1-9][0-9]{0,3}[:/][1-9][0-9]{0,3}"),
+    "-color_primaries": _WORD, "-color_trc": _WORD, "-colorspace": _WORD, "-color_range": _WORD,
+    "-b:a": Range(500, 2_000_000, unit=True), "-ac": Form("[1268]"),
+    "-ar": Range(8000, 96_000), "-vbr": _WORD, "-application": _WORD,
+    "-compression_level": Range(0, 10), "-cutoff": Range(0, 24_000), "-profile:a": _WORD,
 }
-_PICTURE = frozenset((
-    "bwdif", "colorbalance", "crop", "deband", "eq", "format", "fps", "gradfun", "hflip",
-    "hqdn3d", "hue", "nlmeans", "pad", "rotate", "scale", "setdar", "setsar", "transpose",
-    "unsharp", "vflip", "w3fdif", "yadif"))
-_SOUND = frozenset((
-    "acompressor", "aformat", "agate", "alimiter", "aresample", "bass", "compand", "dynaudnorm",
-    "equalizer", "highpass", "loudnorm", "lowpass", "pan", "speechnorm", "treble", "volume"))
-_FILTERS = {"-vf": _PICTURE, "-filter:v": _PICTURE, "-af": _SOUND, "-filter:a": _SOUND}
+_FILTERS = {"-vf": PICTURE, "-af": SOUND}
+_SAME = {"-level:v": "-level", "-filter:v": "-vf", "-filter:a": "-af"}
 _SET_BY = {
     "-c": "video_codec and audio_codec", "-codec": "video_codec and audio_codec",
     "-c:v": "video_codec", "-vcodec": "video_codec", "-codec:v": "video_codec",
@@ -49,11 +46,6 @@ _SET_BY = {
     "-hwaccel": "hardware_acceleration", "-vaapi_device": "hardware_acceleration",
     "-init_hw_device": "hardware_acceleration",
 }
-# A filter's own value: what arithmetic and lists are made of. No quotes, no backslash, no
-# brackets: so a comma always ends the filter and a colon its value.
-_VALUE = re.compile(r"[A-Za-z0-9_.+\-*()|<&%# /]*")
-_KEY = re.compile(r"[A-Za-z0-9_]+")
-_A_FILE = re.compile(r"file|path|url|device|log|load|dump", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -73,46 +65,32 @@ def read(text: str) -> Arguments:
         words = shlex.split(text)
     except ValueError as error:
         raise ValueError(f"cannot be read: {error}") from error
-    options: dict[str, str] = {}
-    filters: dict[frozenset[str], str] = {}
+    found: dict[str, str] = {}
     for at in range(0, len(words), 2):
-        name, value = words[at], words[at + 1] if at + 1 < len(words) else None
+        name = words[at]
         _check_name(name)
-        if value is None:
+        if at + 1 == len(words):
             raise ValueError(f"{name} needs a value")
-        if name in _FILTERS:
-            known = _FILTERS[name]
-            if known in filters:
-                raise ValueError(f"{name} stands twice: put the filters in one, by commas")
-            _check_filters(name, value, known)
-            filters[known] = value
-        elif not re.fullmatch(_OPTIONS[name], value):
-            raise ValueError(f"{name} cannot have that value")
-        elif name in options:
-            raise ValueError(f"{name} stands twice")
+        value, known = words[at + 1], _SAME.get(name, name)
+        if known in found:
+            raise ValueError(f"{name} stands twice" + (
+                ": put the filters in one, by commas" if known in _FILTERS else ""))
+        if known in _FILTERS:
+            wrong = problem(value, _FILTERS[known])
         else:
-            options[name] = value
-    return Arguments(tuple(word for pair in options.items() for word in pair),
-                     filters.get(_PICTURE, ""), filters.get(_SOUND, ""))
+            wrong = None if _OPTIONS[known].takes(value) else "cannot have that value"
+        if wrong:
+            raise ValueError(f"{name} {wrong}")
+        found[known] = value
+    picture, sound = found.pop("-vf", ""), found.pop("-af", "")
+    return Arguments(tuple(word for pair in found.items() for word in pair), picture, sound)
 
 
 def _check_name(name: str) -> None:
     if not name.startswith("-"):
-        raise ValueError(f"may name no file: {name} is no option")
+        raise ValueError(f"may name no file: {name!r} is no option")
     if name in _SET_BY:
         raise ValueError(f"{name} is set by {_SET_BY[name]}")
-    if name not in _OPTIONS and name not in _FILTERS:
-        raise ValueError(f"{name} is none of the options that can be used: "
+    if _SAME.get(name, name) not in (*_OPTIONS, *_FILTERS):
+        raise ValueError(f"{name!r} is none of the options that can be used: "
                          + " ".join(sorted((*_OPTIONS, *_FILTERS))))
-
-
-def _check_filters(name: str, value: str, known: frozenset[str]) -> None:
-    for one in value.split(","):
-        filter_name, sign, rest = one.partition("=")
-        if filter_name not in known:
-            raise ValueError(f"{name} can use these filters: " + " ".join(sorted(known)))
-        for item in rest.split(":") if sign else ():
-            key, has_key, own = item.rpartition("=")
-            wrong = (has_key and not _KEY.fullmatch(key)) or not _VALUE.fullmatch(own)
-            if wrong or _A_FILE.search(key) or own.startswith("/") or "//" in own:
-                raise ValueError(f"{name} cannot have that value for {filter_name}")
