@@ -24,6 +24,15 @@ _DRI = "/dev/dri/renderD128"
 _V4L2_BITS = 6_000_000
 # Every frame once: MP4's own choice, a constant rate, doubles one where times are uneven.
 _EACH_FRAME = ("-fps_mode", "vfr")
+# 8192x8192: what is larger by mistake is refused by FFmpeg before it takes the memory.
+_LARGEST = ("-max_pixels", str(8192 * 8192))
+# Colour has half the picture's resolution, so that libx264 takes no odd size; nothing is changed
+# where it is even.
+_EVEN = "crop=trunc(iw/2)*2:trunc(ih/2)*2"
+# What decoders of all kinds take. A source of ten bits, often HDR, keeps them in codecs whose
+# usual profiles have them; h264's have not.
+_EIGHT_BIT = "format=yuv420p"
+_AS_SOURCE = "format=yuv420p|yuv420p10le"
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,12 @@ class Encoding:
     def quality(self) -> int:
         usual, _ = _CRF[self.video]
         return usual if self.crf is None else self.crf
+
+    @property
+    def by_rate(self) -> bool:
+        """Whether a person's own bitrate takes the place of the quality: encoders that are told
+        both heed the quality alone."""
+        return "-b:v" in self.arguments.options
 
 
 @dataclass(frozen=True)
@@ -84,50 +99,57 @@ def ways(encoding: Encoding) -> list[Way]:
     wanted = {"none": (), "auto": HARDWARE[2:]}.get(encoding.hardware, (encoding.hardware,))
     found = [_on_hardware(encoding, hardware, encoder) for hardware in wanted
              if (encoder := _encoder(hardware, encoding.video))]
-    return found + [_way(encoding, encoder, flags, encoding.arguments.picture)
+    bits = _EIGHT_BIT if encoding.video == "h264" else _AS_SOURCE
+    own = "-pix_fmt" in encoding.arguments.options
+    return found + [_way(encoding, encoder, flags, () if own else (bits,))
                     for encoder, flags in _in_software(encoding)]
 
 
 def _way(
-    encoding: Encoding, encoder: str, flags: tuple[str, ...], picture: str,
+    encoding: Encoding, encoder: str, flags: tuple[str, ...], ending: tuple[str, ...] = (),
     device: tuple[str, ...] = (), hardware: str | None = None,
 ) -> Way:
-    """What a person says stands last: of an option that is given twice FFmpeg takes the last."""
+    """What a person says stands last: of an option that is given twice FFmpeg takes the last.
+    `ending`: the filters that the encoder needs behind a person's own."""
     tag = _APPLE if encoding.video == "h265" else ()
-    filters = ("-vf", picture) if picture else ()
-    return Way(encoder, ("-c:v", encoder, *_EACH_FRAME, *flags, *tag, *filters,
+    picture = ",".join(filter(None, (encoding.arguments.picture, _EVEN, *ending)))
+    return Way(encoder, ("-c:v", encoder, *_EACH_FRAME, *flags, *tag, *_LARGEST, "-vf", picture,
                          *_sound(encoding), *encoding.arguments.options), device, hardware)
 
 
 def _sound(encoding: Encoding) -> tuple[str, ...]:
     sound = encoding.arguments.sound
+    # It hands on 192 kHz.
+    rate = ("-ar", "48000") if "loudnorm" in sound else ()
     match encoding.audio:
         case "aac":
-            return "-c:a", "aac", "-b:a", "192k", *(("-af", sound) if sound else ())
+            return "-c:a", "aac", "-b:a", "192k", *rate, *(("-af", sound) if sound else ())
         case "opus":
             # libopus takes no 5.1(side), which is what AAC 5.1 is decoded to.
             layouts = "aformat=channel_layouts=7.1|5.1|stereo|mono"
-            return ("-c:a", "libopus", "-b:a", "160k",
+            return ("-c:a", "libopus", "-b:a", "160k", *rate,
                     "-af", f"{sound},{layouts}" if sound else layouts)
         case _:
             return "-c:a", "copy"
 
 
 def _in_software(encoding: Encoding) -> list[tuple[str, tuple[str, ...]]]:
-    crf = str(encoding.quality)
-    eight_bit = ("-pix_fmt", "yuv420p")
+    quality = () if encoding.by_rate else ("-crf", str(encoding.quality))
+    # Without it these take the quality for an upper bound.
+    unbounded = () if encoding.by_rate else ("-b:v", "0")
     match encoding.video:
         case "h264":
-            return [("libx264", ("-preset", "veryfast", "-crf", crf, *eight_bit))]
+            return [("libx264", ("-preset", "veryfast", *quality))]
         case "h265":
-            return [("libx265", ("-preset", "fast", "-crf", crf, *eight_bit))]
+            return [("libx265", ("-preset", "fast", *quality))]
         case "vp9":
-            return [("libvpx-vp9", ("-crf", crf, "-b:v", "0", "-deadline", "good", "-cpu-used",
-                                    "4", "-row-mt", "1", *eight_bit))]
+            return [("libvpx-vp9", (*quality, *unbounded, "-deadline", "good", "-cpu-used", "4",
+                                    "-row-mt", "1"))]
         case _:
-            return [("libsvtav1", ("-preset", "8", "-crf", crf, *eight_bit)),
-                    ("libaom-av1", ("-crf", crf, "-b:v", "0", "-cpu-used", "8", "-row-mt", "1",
-                                    *eight_bit))]
+            # FFmpeg 5.1 takes SVT's 0 for a quality that was not given.
+            best = () if encoding.by_rate else ("-crf", str(max(1, encoding.quality)))
+            return [("libsvtav1", ("-preset", "8", *best)),
+                    ("libaom-av1", (*quality, *unbounded, "-cpu-used", "8", "-row-mt", "1"))]
 
 
 _ENCODERS = {
@@ -149,27 +171,33 @@ def _on_hardware(encoding: Encoding, hardware: str, encoder: str) -> Way:
     _, worst = _CRF[encoding.video]
     of_51 = str(max(1, round(encoding.quality * 51 / worst)))
     of_255 = str(max(1, round(encoding.quality * 255 / worst)))
-    picture = encoding.arguments.picture
+    by_rate = encoding.by_rate
     device: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
     flags: tuple[str, ...]
+    quality: tuple[str, ...]
+    # Eight bits: of ten, h264's encoders and older chips know nothing.
     match hardware:
         case "nvenc":
-            flags = ("-preset", "p5", "-rc", "vbr", "-cq", of_51, "-b:v", "0")
+            quality = () if by_rate else ("-cq", of_51, "-b:v", "0")
+            flags = ("-preset", "p5", "-rc", "vbr", *quality, "-pix_fmt", "yuv420p")
         case "qsv":
-            flags = ("-preset", "medium", "-global_quality", of_51, "-pix_fmt", "nv12")
+            quality = () if by_rate else ("-global_quality", of_51)
+            flags = ("-preset", "medium", *quality, "-pix_fmt", "nv12")
         case "amf":
-            quality = of_255 if encoding.video == "av1" else of_51
-            flags = ("-quality", "balanced", "-rc", "cqp", "-qp_i", quality, "-qp_p", quality,
-                     "-pix_fmt", "nv12")
+            steps = of_255 if encoding.video == "av1" else of_51
+            quality = ("vbr_peak",) if by_rate else ("cqp", "-qp_i", steps, "-qp_p", steps)
+            flags = ("-quality", "balanced", "-rc", *quality, "-pix_fmt", "nv12")
         case "vaapi":
             # VP9 and AV1 count in the 256 steps of their bitstream.
-            quality = of_51 if worst == 51 else of_255
-            flags = ("-rc_mode", "CQP", "-global_quality", quality)
+            steps = of_51 if worst == 51 else of_255
+            quality = ("VBR",) if by_rate else ("CQP", "-global_quality", steps)
+            flags = ("-rc_mode", *quality)
             device = ("-vaapi_device", _DRI)
-            picture = ",".join(filter(None, (picture, "format=nv12", "hwupload")))
+            ending = ("format=nv12", "hwupload")
         case _:
             # It knows a bitrate alone: half as much for each six steps of quality.
             bits = round(_V4L2_BITS * 2 ** ((_CRF[encoding.video][0] - encoding.quality) / 6))
             flags = ("-b:v", str(bits), "-num_output_buffers", "32", "-num_capture_buffers",
                      "16", "-pix_fmt", "yuv420p")
-    return _way(encoding, encoder, flags, picture, device, hardware)
+    return _way(encoding, encoder, flags, ending, device, hardware)
