@@ -255,7 +255,8 @@ def _make(directory: Path) -> None:
 def _directories(parent: Path) -> list[str]:
     """Of whose captures; one that waits for the archive takes its room here."""
     with os.scandir(parent) as entries:
-        return [entry.name.removesuffix(ARCHIVE) for entry in entries if entry.is_dir(follow_symlinks=False)]
+        return [entry.name.removesuffix(ARCHIVE) for entry in entries
+                if entry.is_dir(follow_symlinks=False)]
 
 
 def _delete_file(path: Path, root: Path) -> int:

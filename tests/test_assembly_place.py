@@ -85,7 +85,12 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-def killed_at(step: int, work: Callable[[], Any]) -> bool:
+CHANGES = ("link", "replace", "unlink", "fsync")
+
+
+def killed_at(
+    step: int, work: Callable[[], Any], changes: tuple[str, ...] = CHANGES, told: str = "change"
+) -> bool:
     """Do it in a process of its own that is gone at once before its `step`th change on the
     disk or in the store; whether it came so far."""
     pid = os.fork()
@@ -101,9 +106,9 @@ def killed_at(step: int, work: Callable[[], Any]) -> bool:
             return one
 
         try:
-            for name in ("link", "replace", "unlink", "fsync"):
+            for name in changes:
                 setattr(os, name, counted(getattr(os, name)))
-            setattr(Recordings, "change", counted(Recordings.change))
+            setattr(Recordings, told, counted(getattr(Recordings, told)))
             work()
             os._exit(0)
         finally:
@@ -200,6 +205,44 @@ def test_a_foreign_file_is_replaced_by_the_proven_one_or_not_at_all(home: Home) 
         found = sidecar.read(home.out / "a.json")
         assert found is not None and found.recording.id == "rec_a"
     assert step > 3
+
+
+@pytest.mark.parametrize("spelled, there, given", [
+    ("a.mp4", "a.mp4", "a (2).mp4"),
+    ("linked/a.mp4", "a.mp4", "linked/a (2).mp4"),
+])
+def test_a_protected_file_is_not_overwritten(
+    spelled: str, there: str, given: str, home: Home
+) -> None:
+    """Its own recording may make it again."""
+    home.when_exists = "overwrite"
+    home.out.mkdir()
+    (home.out / "linked").symlink_to(home.out)
+    with home.store() as store:
+        home.add(store, "rec_b", there)
+        store.recordings.change("rec_b", status=RecordingStatus.COMPLETE, protected=True)
+        home.add(store, "rec_a")
+        assert home.place(store, spelled) == (given,)
+        assert store.recordings.get("rec_b").files == (str(home.out / there),)
+        assert (home.out / there).read_text() == f"old {there}"
+        for protected in (True, False):
+            store.recordings.change("rec_a", status=RecordingStatus.PROCESSING, protected=protected)
+            assert home.place(store, given) == (given,)
+        store.recordings.change("rec_b", protected=False)
+        store.recordings.change("rec_a", status=RecordingStatus.PROCESSING)
+        assert home.place(store, spelled) == (spelled,)
+        assert (home.out / there).read_text() == "new 0"
+
+
+def test_a_protected_file_on_a_disk_that_is_away_is_none_of_these(home: Home) -> None:
+    home.when_exists = "overwrite"
+    home.write("a.mp4", "nobody's")
+    with home.store() as store:
+        home.add(store, "rec_b")
+        store.recordings.change("rec_b", status=RecordingStatus.COMPLETE, protected=True,
+                                files=("/nowhere/A.mp4",))
+        home.add(store, "rec_a")
+        assert home.place(store, "a.mp4") == ("a.mp4",)
 
 
 def test_a_name_that_is_taken_is_numbered(home: Home) -> None:

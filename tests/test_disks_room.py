@@ -267,16 +267,19 @@ def test_room_to_finish_is_kept_where_files_are_made_afterwards(hall: Hall) -> N
     assert hall.stopped == ["b"]
 
 
-@pytest.mark.parametrize("capture_after, free_mb, stopped", [
-    ("delete", 601, []), ("delete", 599, ["a"]), ("keep", 601, ["a"]),
+@pytest.mark.parametrize("kept, free_mb, stopped", [
+    ("", 601, []), ("", 599, ["a"]), ("abc", 701, []), ("abc", 699, ["a"]),
+    # All of c's, and the two largest of those that go.
+    ("c", 701, []), ("c", 699, ["a"]), ("a", 701, []), ("a", 699, ["a"]),
 ])
 def test_what_is_kept_gives_nothing_back(
-    hall: Hall, capture_after: str, free_mb: int, stopped: list[str]
+    hall: Hall, kept: str, free_mb: int, stopped: list[str]
 ) -> None:
-    hall.settings = replace(
-        hall.settings, capture_after=capture_after, max_concurrent_processing=2)
+    """By each recording's own processing."""
+    hall.settings = replace(hall.settings, max_concurrent_processing=2)
     for name, captured in (("a", 300), ("b", 200), ("c", 100)):
         hall.record(name, captured, fed_mb=0)
+        hall.uses[name] = replace(hall.uses[name], gives_back=name not in kept)
     hall.one_disk(10_000, free_mb)
     hall.step()
     assert hall.stopped == stopped

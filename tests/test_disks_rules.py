@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from brlib.models import EndReason
@@ -61,6 +63,13 @@ def test_without_a_limit_nobody_ends(before: bool) -> None:
 def test_reserve(owed: list[int], at_once: int | None, expected: int) -> None:
     claims = [claim(str(number), owed=size) for number, size in enumerate(owed)]
     assert reserve_bytes(claims, at_once) == expected
+
+
+def test_what_gives_nothing_back_needs_all_of_its_room() -> None:
+    claims = [replace(claim(name, owed=owed), gives_back=back)
+              for name, owed, back in (("a", 1, True), ("b", 5, False), ("c", 3, True))]
+    assert reserve_bytes(claims, 1) == 5 + 3
+    assert reserve_bytes(claims, None) == 9
 
 
 @pytest.mark.parametrize("ending, expected", [

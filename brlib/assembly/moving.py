@@ -39,8 +39,9 @@ def move(
     `gone` by then, to be removed by the caller, and is returned.
 
     A copy leaves `min_free_bytes` free. `step` is called between pieces of work that take a
-    moment, and may end it. Another capture that stands in the place gets a number. Raises CaptureDamaged when the capture itself is not
-    whole, CopyDiffers, OSError.
+    moment, and may end it. Another capture that stands in the place gets a number.
+
+    Raises CaptureDamaged when the capture itself is not whole, CopyDiffers, OSError.
     """
     if is_there(target):
         if _is_copy(capture, target, step):
