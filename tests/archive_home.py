@@ -31,6 +31,7 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 NAME = "A: channel/with all?"
 CHANNEL = Channel("ch_000000000001", "url", "x", NAME, "http://x/", "source", True, MOMENT)
 ROW = Recording(ID, CHANNEL.id, NAME, "url", "t", RecordingStatus.COMPLETE, MOMENT)
+MOVED = {"A_ channel_with all_", f"A_ channel_with all_/{ID}"}
 
 
 def make_capture(directory: Path, recording: Recording = ROW) -> Sums:
@@ -121,3 +122,8 @@ def is_whole(directory: Path) -> bool:
     except CaptureDamaged:
         return False
     return ledger.read(directory).sums.segments == 6
+
+
+def used_bytes(store: Store) -> int:
+    """What its capture counts."""
+    return store.recordings.used_of(ID) - 1

@@ -19,7 +19,8 @@ from pathlib import Path
 from .. import ledger, naming
 from ..config import Settings
 from ..disk import sync_names
-from ..errors import CaptureDamaged, RecorderError, RecordingNotFound
+from ..disks.calls import Calls
+from ..errors import CaptureDamaged, RecorderError, RecordingNotFound, Unavailable
 from ..identity import recall
 from ..models import Recording, RecordingStatus, Sums
 from ..store import Store
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 EVERY_S = 900.0
 # Longer than any piece of the work takes a disk that answers.
 HELD_UP_S = 120.0
+# A disk that sleeps takes some seconds to wake up.
+ASK_MAX_S = 10.0
 
 
 class Unarchived(RecorderError):
@@ -62,7 +65,13 @@ class CaptureArchive:
         self._moved: set[str] = set()
         # Which capture is being moved, and since when nothing of it has.
         self._at: tuple[str, float] | None = None
+        self._calls = Calls()
         self.worker = Worker("archive", self.step)
+
+    def join(self, deadline_s: float) -> bool:
+        end_s = time.monotonic() + deadline_s
+        return all([self.worker.join(deadline_s),
+                    self._calls.join(max(0.0, end_s - time.monotonic()))])
 
     # The thread.
 
@@ -157,7 +166,7 @@ class CaptureArchive:
             self._store.recordings.note_capture(recording_id, False)
             self._moved.discard(recording_id)
 
-    # What others ask; goes to the archive's disk.
+    # What others ask.
 
     def find_source(self, recording: Recording) -> Path | None:
         """The capture to make its file of, here or in the archive; None: of its files. Raises
@@ -165,14 +174,25 @@ class CaptureArchive:
         here, wanted = self._captures.directory(recording.id), self._captures.is_source(recording)
         if wanted and self._captures.has(recording):
             return here
-        return self.find(recording) or (here if wanted else None)
+        try:
+            return self.find(recording) or (here if wanted else None)
+        except Unavailable as error:
+            # Others wait for their turn behind this one.
+            log.warning("%s: its capture in the archive is not looked for: %s",
+                        recording.id, error)
+            return here if wanted else None
 
     def find(self, recording: Recording) -> Path | None:
-        """Its capture in the archive, if it holds what the recording counted."""
+        """Its capture in the archive, if it holds what the recording counted. Raises Unavailable
+        when the disk does not answer."""
         root = self._settings().archive_directory
         if root is None:
             return None
         path = _place(root, recording)
+        return self._calls.run(str(root), lambda: self._checked(path, recording), ASK_MAX_S)
+
+    @staticmethod
+    def _checked(path: Path, recording: Recording) -> Path | None:
         try:
             if not (path / ledger.INDEX).exists():
                 return None

@@ -146,7 +146,7 @@ class Assembly:
         return changed
 
     def is_archived(self, recording: Recording) -> bool:
-        """Whether the archive has its capture. Waits for the archive's disk."""
+        """Whether the archive has its capture. Raises Unavailable when its disk hangs."""
         return self._archive.find(recording) is not None
 
     def _as_held(self, recording: Recording) -> Recording:
@@ -207,7 +207,7 @@ class Assembly:
     def join(self, deadline_s: float) -> bool:
         end_s = time.monotonic() + deadline_s
         return all([self._pool.join(deadline_s),
-                    self._archive.worker.join(max(0.0, end_s - time.monotonic()))])
+                    self._archive.join(max(0.0, end_s - time.monotonic()))])
 
     def _run(self, job: Job) -> None:
         def task() -> None:
