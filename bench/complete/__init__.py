@@ -1,0 +1,1 @@
+"""What the table `complete` needs: schedules of faults, the broadcast, recorders, frames."""
