@@ -98,8 +98,8 @@ def test_signed_addresses_expire(clips: list[Clip]) -> None:
 def test_a_killed_tool_is_started_again_until_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(recorders.OTHERS, "sleeper", lambda address, stem: [
-        "sh", "-c", f"echo > {stem}.ts; exec sleep 30"])
+    monkeypatch.setitem(recorders.OTHERS, "sleeper", recorders.Kind(lambda address, stem: [
+        "sh", "-c", f"echo > {stem}.ts; exec sleep 30"]))
     monkeypatch.setattr(recorders, "LOOP_PAUSE_S", 0.1)
     tool = recorders.Tool("sleeper", "", tmp_path / "sleeper", again=True)
     try:

@@ -89,6 +89,7 @@ MAY_PRINT = {"demo", "demo_origin", "web.server", "commands", "battles_record"}
 
 PRODUCT = [ROOT / "battles_record.py", *sorted((ROOT / "brlib").rglob("*.py"))]
 TESTS = sorted((ROOT / "tests").glob("*.py"))
+BENCH = sorted((ROOT / "bench").rglob("*.py"))
 
 
 def name_of(path: Path) -> str:
@@ -200,11 +201,11 @@ def too_large(path: Path) -> Iterator[str]:
 
 
 def test_files_and_functions_are_small() -> None:
-    assert [problem for path in (*PRODUCT, *TESTS) for problem in too_large(path)] == []
+    assert [problem for path in (*PRODUCT, *TESTS, *BENCH) for problem in too_large(path)] == []
 
 
 def test_every_module_says_what_it_is() -> None:
-    assert [path for path in (*PRODUCT, *TESTS)
+    assert [path for path in (*PRODUCT, *TESTS, *BENCH)
             if path.stat().st_size and not ast.get_docstring(tree(path))] == []
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,23 @@ def ytdlp(options: Sequence[str]) -> Callable[[str, str], list[str]]:
                                   *options, "-o", f"{stem}.%(ext)s", address]
 
 
-OTHERS: dict[str, Callable[[str, str], list[str]]] = {
-    "ffmpeg": ffmpeg([]),
-    "ffmpeg, reconnecting": ffmpeg(RECONNECT),
-    "streamlink": streamlink([]),
-    "streamlink, patient": streamlink(PATIENT),
-    "yt-dlp": ytdlp([]),
-    "yt-dlp, native and endless": ytdlp(ENDLESS),
+@dataclass(frozen=True)
+class Kind:
+    """`argv` is made of the address and the file name without its ending. `loop`: whoever
+    uses it so starts it again whenever it ends."""
+
+    argv: Callable[[str, str], list[str]]
+    loop: bool = False
+
+
+OTHERS = {
+    "ffmpeg": Kind(ffmpeg([])),
+    "ffmpeg, reconnecting": Kind(ffmpeg(RECONNECT)),
+    "ffmpeg, in a loop": Kind(ffmpeg([]), loop=True),
+    "streamlink": Kind(streamlink([])),
+    "streamlink, patient": Kind(streamlink(PATIENT)),
+    "yt-dlp": Kind(ytdlp([])),
+    "yt-dlp, native, endless": Kind(ytdlp(ENDLESS)),
 }
 
 
@@ -66,14 +77,15 @@ class Tool:
     def __init__(self, name: str, address: str, directory: Path, again: bool) -> None:
         self.name = name
         directory.mkdir()
-        self._directory, self._address, self._again = directory, address, again
+        self._directory, self._address = directory, address
+        self._again = again or OTHERS[name].loop
         self._starts = 0
         self._child: Child | None = None
         self._ended_s: float | None = None
 
     def start(self) -> None:
         self._starts += 1
-        argv = OTHERS[self.name](self._address, str(self._directory / f"{self._starts:03d}"))
+        argv = OTHERS[self.name].argv(self._address, str(self._directory / f"{self._starts:03d}"))
         self._child, self._ended_s = Child("contestant", argv), None
 
     def step(self) -> None:

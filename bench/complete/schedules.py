@@ -50,7 +50,7 @@ FULL = (
     Schedule("15 s outage", 30, outage=(20.0, 15.0)),
     Schedule("address expires every 30 s", 50, valid_s=30.0),
     Schedule("kill -9 every 20 s", 50, kill_every_s=20.0),
-    Schedule("trickling line", 40, (SlowLine(20.0, 35.0, bytes_per_s=2500.0),)),
+    Schedule("trickling line", 40, (SlowLine(20.0, 35.0, bytes_per_s=5000.0),)),
 )
 QUICK = (
     Schedule("mixed faults, short", 16, (

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from bench.base import OURS, Figure, Round, Table
-from bench.complete import frames
+from bench.complete import frames, words
 from bench.complete.broadcast import Broadcast
 from bench.complete.recorders import OTHERS, Ours, Recorder, Tool
 from bench.complete.schedules import FULL, QUICK, Schedule
 
-SETTLE_S = 45.0
+SETTLE_S = 60.0
 TOLD_EVERY_S = 10.0
 QUICK_OTHERS = ("ffmpeg",)
 
@@ -95,4 +95,5 @@ TABLE = Table(
     rounds=3,
     measure=measure,
     drawn="frames",
+    notes=words.notes(SETTLE_S),
 )
