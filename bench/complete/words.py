@@ -36,7 +36,8 @@ CASES = """\
   The others begin three segments from its end: what is doubled here would be a gap after a
   longer pause.
 - *trickling line*: what is asked for from 20 s to 35 s comes at 5 kB/s, a twentieth of what the
-  stream needs, to its end.
+  stream needs, to its end. streamlink with ten attempts is slower than without, because it
+  still asks for segments that are gone when its time is up.
 """
 OTHER_WORDS = """\
 FFmpeg hands its reconnect options to the first request alone: its HLS demuxer asks for playlists
