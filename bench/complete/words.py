@@ -43,9 +43,9 @@ OTHER_WORDS = """\
 FFmpeg hands its reconnect options to the first request alone: its HLS demuxer asks for playlists
 and segments without them (5.1; its debug log shows no reconnect). `-reconnect_at_eof` is left
 out, because with it not one frame was recorded: a playlist, too, ends with an EOF. A playlist
-that answers 503 ends it, unless it waits for a segment that hangs at that time and does not ask:
-that is why its share in the first case can differ much from round to round. yt-dlp gives live
-HLS to ffmpeg, also where its native downloader is asked for.
+that answers 503 ends it, so its share in the first case can differ from round to round with what
+it asks for in those seconds. yt-dlp gives live HLS to ffmpeg, also where its native downloader is
+asked for.
 """
 
 
