@@ -47,6 +47,9 @@ def run_command(
 class Daemon:
     """`serve` in `directory`, on a free port, with a key that may do everything."""
 
+    # What is started; a measurement has one with a probe in it.
+    program = PROGRAM
+
     def __init__(self, directory: Path, **options: Any) -> None:
         self.directory = directory
         self.config = directory / "config.ini"
@@ -69,7 +72,7 @@ class Daemon:
         self._ready.clear()
         self._began = False
         self._process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), "serve", "--config", str(self.config)],
+            [sys.executable, str(self.program), "serve", "--config", str(self.config)],
             stderr=subprocess.PIPE, text=True, env={**os.environ, **self.environ},
             start_new_session=True)
         self._reader = threading.Thread(target=self._read, args=(self._process,))
