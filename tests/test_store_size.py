@@ -23,12 +23,13 @@ from brlib.store.base import to_text
 from brlib.store.migrations import MIGRATIONS
 from brlib.store.recordings import Filter
 
-from bench import list_recordings
+from bench import full_store
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 COMPLETE, FAILED = RecordingStatus.COMPLETE, RecordingStatus.FAILED
 RECORDING = Recording("rec_1", "ch_1", "x_1", "url", "A title", RecordingStatus.RECORDING, MOMENT)
 BEFORE_TOTALS = 2
+CHANNELS = 60
 
 
 @pytest.fixture
@@ -47,6 +48,23 @@ def some_recordings(count: int) -> list[Recording]:
         started_at=MOMENT + timedelta(hours=chance.randrange(150)), file_size_bytes=n,
         sums=Sums(captured_bytes=1000 * n)) for n in range(count)]
     return sorted(made, key=lambda r: (r.started_at, r.id), reverse=True)
+
+
+def some_filters(span: timedelta) -> Iterator[tuple[str, Filter]]:
+    """Every combination; the dates leave out the first and the last tenth."""
+    choices: dict[str, dict[str, Any]] = {
+        "channel": {"channel_id": f"ch_{0:012d}"}, "platform": {"platform": "twitch"},
+        "status": {"status": "complete"}, "from": {"since": MOMENT + span / 10},
+        "to": {"until": MOMENT + span * 9 / 10},
+    }
+    for size in range(len(choices) + 1):
+        for names in itertools.combinations(choices, size):
+            wanted = Filter()
+            for name in names:
+                wanted = replace(wanted, **choices[name])
+            yield "+".join(names) or "none", wanted
+    yield "failed", Filter(status="failed")
+    yield "nothing", Filter(platform="kick", status="paused")
 
 
 def keeps(wanted: Filter, one: Recording) -> bool:
@@ -298,8 +316,9 @@ def test_no_answer_takes_a_walk_through_all(
 
     monkeypatch.setattr(sqlite3, "connect", counting)
     store = open_store(tmp_path / "db")
-    list_recordings.fill(store, rows, apart_s=600)
-    asked = list(list_recordings.filters(timedelta(seconds=600 * rows)))
+    span = timedelta(seconds=600 * rows)
+    full_store.insert(store, rows, CHANNELS, MOMENT, span)
+    asked = list(some_filters(span))
     assert len(asked) > 32
     for name, wanted in asked:
         for offset in (0, rows // 2, rows - 50, 10 ** 15):
@@ -310,6 +329,6 @@ def test_no_answer_takes_a_walk_through_all(
             assert steps < (4 if wanted.channel_id else 1) * rows, (name, offset)
             most = max(most, steps)
     steps = 0
-    assert len(store.recordings.used_bytes()) == list_recordings.CHANNELS
+    assert len(store.recordings.used_bytes()) == CHANNELS
     assert steps < rows < most
     store.close()
