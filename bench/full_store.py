@@ -20,6 +20,8 @@ from brlib.store.base import to_text
 PLATFORMS = ("twitch",) * 6 + ("youtube",) * 2 + ("kick",) * 2
 STATUSES = ("complete",) * 97 + ("failed",) * 3
 SPAN = timedelta(days=3 * 365)
+# When it is turned over it is half empty again.
+LOG_SHARE = 0.97
 GAPS_EACH = 3
 WITH_GAPS_EVERY = 50
 LOG_LINE = "rec_%012d: the playlist did not come (network), attempt %d of a reload"
@@ -69,13 +71,12 @@ def fill(database: Path, channels: int, recordings: int, keys: int, now: datetim
 def fill_log(directory: Path) -> None:
     """The ring as it is on every machine after a while: full. One line in 500 is an error."""
     directory.mkdir(exist_ok=True)
-    ring, written_bytes, number = Ring(directory), 0, 0
-    while written_bytes < RING_MAX_BYTES:
-        level = logging.ERROR if number % 500 == 0 else logging.INFO
-        ring.emit(logging.LogRecord(
-            "brlib.capture.session", level, __file__, 0, LOG_LINE, (number, number % 9), None))
-        written_bytes += len(LOG_LINE) + 110
-        number += 1
+    ring = Ring(directory)
+    while sum(file.stat().st_size for file in directory.iterdir()) < LOG_SHARE * RING_MAX_BYTES:
+        for number in range(500):
+            ring.emit(logging.LogRecord(
+                "brlib.capture.session", logging.INFO if number else logging.ERROR, __file__, 0,
+                LOG_LINE, (number, number % 9), None))
     ring.close()
 
 

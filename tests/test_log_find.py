@@ -58,6 +58,21 @@ def test_find(
     assert [int(line.message) for line in found] == expected
 
 
+@pytest.mark.parametrize("level, expected", [("error", [2300, 1100]), ("info", [2399, 2398])])
+def test_a_level_in_a_message_is_none(
+    directory: Path, level: str, expected: list[int]
+) -> None:
+    """Over several blocks, most of them without a line that is wanted."""
+    with closing(Ring(directory)) as ring:
+        for number in range(2400):
+            wanted = logging.ERROR if number in (1100, 2300) else logging.INFO
+            ring.handle(record('%d: {"level": "error"} ' + "x" * 100, number, level=wanted))
+    assert directory.joinpath(NEWER).stat().st_size > 4 * log_ring.BLOCK_BYTES
+    found = find(directory, level, limit=2)
+    assert [int(line.message.partition(":")[0]) for line in found] == expected
+    assert {line.level for line in found} == {level}
+
+
 def test_no_such_level(directory: Path) -> None:
     with pytest.raises(ValueError):
         find(directory, level="warning")
