@@ -32,11 +32,12 @@ class Origin:
     """Use it as a context manager."""
 
     def __init__(self, template: Path, *, streams: int = 1, count: int | None = None,
-                 pace: float = 1.0, window: int = 10) -> None:
+                 pace: float = 1.0, window: int = 10, tail: int = 0) -> None:
         length = [] if count is None else ["--count", str(count)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.broadcast.origin", str(template),
-             "--streams", str(streams), "--pace", str(pace), "--window", str(window), *length],
+             "--streams", str(streams), "--pace", str(pace), "--window", str(window),
+             "--tail", str(tail), *length],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             start_new_session=True)
         self._said: queue.Queue[dict[str, Any]] = queue.Queue()

@@ -3,7 +3,8 @@
 `python -m bench.broadcast.origin TEMPLATE --streams N --count C --pace P --window W` says on its
 standard output, a JSON object a line, the port, then for each stream when its last segment was
 answered. It obeys `end` on its standard input and leaves at the end of that. A stream's clock
-starts when somebody has its first segment; `launch` starts and commands it.
+starts when somebody has its first segment; its last `--tail` segments come in real time, so that it
+ends as any broadcast does. `launch` starts and commands it.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ class Stream:
     """What is listed at each moment. The playlist is over from the moment on at which its last
     segment was answered."""
 
-    def __init__(self, number: int, count: int, pace: float, window: int) -> None:
+    def __init__(self, number: int, count: int, pace: float, window: int, tail: int) -> None:
         self._number = number
         self._count = count
+        self._fast = max(0, count - tail - AT_BEGIN)
         self._pace = pace
         self._window = window
         self._lock = threading.Lock()
@@ -47,7 +49,10 @@ class Stream:
     def _published(self) -> int:
         if self._begun_s is None:
             return min(self._count, AT_BEGIN)
-        more = (time.monotonic() - self._begun_s) * self._pace / SEGMENT_S
+        gone_s = time.monotonic() - self._begun_s
+        fast_s = self._fast * SEGMENT_S / self._pace
+        more = (gone_s * self._pace / SEGMENT_S if gone_s < fast_s
+                else self._fast + (gone_s - fast_s) / SEGMENT_S)
         return min(self._count, AT_BEGIN + int(more))
 
     def has(self, segment: int) -> bool:
@@ -142,9 +147,10 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=10 ** 9)
     parser.add_argument("--pace", type=float, default=1.0)
     parser.add_argument("--window", type=int, default=10)
+    parser.add_argument("--tail", type=int, default=0)
     given = parser.parse_args()
     template = Template(given.template)
-    streams = [Stream(number, given.count, given.pace, given.window)
+    streams = [Stream(number, given.count, given.pace, given.window, given.tail)
                for number in range(given.streams)]
     server = Server((HOST, 0), partial(Handler, template, streams))
     serving = threading.Thread(target=server.serve_forever, daemon=True)

@@ -106,7 +106,7 @@ def _filled(turn: Round, size: Size, notes: Path) -> tuple[Daemon, Filled]:
     home = turn.scratch / "home"
     home.mkdir()
     daemon = Daemon(home, max_concurrent_recordings=RECORDINGS, max_websockets=200,
-                    output_directory=home / "recordings")
+                    url_interval="30s", output_directory=home / "recordings")
     daemon.program = Path(probed.__file__)
     daemon.environ[probed.COMMITS] = str(notes)
     turn.say(f"filling a store with {size.recordings} recordings")

@@ -36,10 +36,16 @@ class Length:
     pace: float
     look: Look = template.FULL
     rounds: int = 10 ** 9
+    tail_s: int = 40
 
     @property
     def count(self) -> int:
         return self.media_s // SEGMENT_S
+
+    @property
+    def broadcast_s(self) -> float:
+        """How long it takes here."""
+        return (self.media_s - self.tail_s) / self.pace + self.tail_s
 
     @property
     def window(self) -> int:
@@ -48,7 +54,7 @@ class Length:
 
 LENGTHS = (Length("1 minute", 60, 10), Length("1 hour", 3600, 60),
            Length("10 hours", 36000, 100, rounds=1))
-QUICK = (Length("20 seconds", 20, 10, template.SMALL),)
+QUICK = (Length("20 seconds", 20, 10, template.SMALL, tail_s=0),)
 
 
 def measure(turn: Round) -> Iterator[Figure]:
@@ -65,9 +71,9 @@ def measure(turn: Round) -> Iterator[Figure]:
             turn.say(f"{length.name} is left out: it needs {need_bytes / 1e9:.0f} GB, and "
                      f"{free_bytes / 1e9:.0f} GB are free in {turn.scratch}")
             continue
-        limit_s = PATIENCE_S + length.media_s / length.pace + 4 * size_bytes / SLOWEST_BYTES_PER_S
+        limit_s = PATIENCE_S + length.broadcast_s + 4 * size_bytes / SLOWEST_BYTES_PER_S
         for name, timing in ((OURS, "live"), (AFTER, "after")):
-            turn.say(f"{length.name}, {name}: {length.media_s / length.pace:.0f} s of broadcast")
+            turn.say(f"{length.name}, {name}: {length.broadcast_s:.0f} s of broadcast")
             yield from _recorded(turn, media, length, name, timing, limit_s)
         turn.say(f"{length.name}, {REMUX}")
         yield from _remuxed(turn, media, length, limit_s)
@@ -82,10 +88,11 @@ def _recorded(
     deadline_s = time.monotonic() + limit_s
     try:
         daemon = Daemon(home, processing_timing=timing, capture_after="delete",
-                        output_directory=home / "recordings")
+                        url_interval="30s", output_directory=home / "recordings")
         with ExitStack() as exits:
             origin = exits.enter_context(Origin(
-                media, count=length.count, pace=length.pace, window=length.window))
+                media, count=length.count, pace=length.pace, window=length.window,
+                tail=length.tail_s // SEGMENT_S))
             exits.callback(daemon.close)
             daemon.start()
             ears = exits.enter_context(Ears(daemon.port, daemon.key, 1, heard.put))
@@ -177,13 +184,14 @@ TABLE = Table(
     drawn=TO_FILE,
     notes="""\
 A broadcast of 6 Mbit/s in segments of 2 s, served faster than real time: one minute at 10 times,
-one hour at 60 times, ten hours at 100 times its pace (that one only in the first round). The
-playlist is over (EXT-X-ENDLIST) from the moment on at which the last segment was answered, and
-the time counts from that moment to the event `processing_complete`: the file is written, compared
-with what was captured, on the disk and has its name. A recorder sees the end when it asks for the
-playlist again, which is up to one target duration after the last time (RFC 8216, 6.3.4): that wait
-of up to 2 s is in every figure of Battles Record, and is shown by itself. With longer segments it
-is longer.
+one hour at 60 times, ten hours at 100 times its pace (that one only in the first round). The last
+40 s of each come in real time, as the end of any broadcast does: what then waits in memory for the
+disk is what would wait there. The playlist is over (EXT-X-ENDLIST) from the moment
+on at which the last segment was answered, and the time counts from that moment to the event
+`processing_complete`: the file is written, compared with what was captured, on the disk and has its
+name. A recorder sees the end when it asks for the playlist again, which is up to one target
+duration after the last time (RFC 8216, 6.3.4): that wait of up to 2 s is in every figure of Battles
+Record, and is shown by itself. With longer segments it is longer.
 
 `ffmpeg -c copy afterwards` is a remux of the same segments, one behind the other in one file that
 is on the disk when the time begins, and one ffprobe of the result; it does not bring the result to
