@@ -29,7 +29,8 @@ def iso(moment: datetime | None) -> str | None:
     """ISO 8601 in UTC with `Z` and whole seconds, as the API shows times."""
     if moment is None:
         return None
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+    # Without the "+00:00" at its end.
+    return moment.astimezone(UTC).isoformat(timespec="seconds")[:-6] + "Z"
 
 
 class ChannelStatus(StrEnum):

@@ -11,6 +11,8 @@ from ..models import Channel
 from .base import Database, need_time, to_text, to_time
 
 COLUMNS = tuple(f.name for f in fields(Channel))
+# In the order in which `to_channel` takes them.
+SELECTED = ", ".join(COLUMNS)
 _TIMES = ("live_since", "last_checked_at", "created_at")
 
 
@@ -20,11 +22,12 @@ class Channels:
 
     def find_all(self) -> list[Channel]:
         return [to_channel(row) for row in self._database.rows(
-            "SELECT * FROM channels ORDER BY created_at, id")]
+            f"SELECT {SELECTED} FROM channels ORDER BY created_at, id")]
 
     def get(self, channel_id: str) -> Channel:
         """Raises ChannelNotFound."""
-        rows = self._database.rows("SELECT * FROM channels WHERE id = ?", (channel_id,))
+        rows = self._database.rows(
+            f"SELECT {SELECTED} FROM channels WHERE id = ?", (channel_id,))
         if not rows:
             raise ChannelNotFound(channel_id)
         return to_channel(rows[0])
@@ -35,7 +38,7 @@ class Channels:
         try:
             with self._database.write(durable) as db:
                 db.execute(
-                    f"INSERT INTO channels ({', '.join(COLUMNS)}) VALUES ({marks})",
+                    f"INSERT INTO channels ({SELECTED}) VALUES ({marks})",
                     tuple(_stored(name, getattr(channel, name)) for name in COLUMNS),
                 )
         except sqlite3.IntegrityError as error:
@@ -46,7 +49,8 @@ class Channels:
     def change(self, channel_id: str, durable: bool = True, **changes: Any) -> Channel:
         """Set some columns; the channel as it is then. Raises ChannelNotFound."""
         with self._database.write(durable) as db:
-            row = db.execute("SELECT * FROM channels WHERE id = ?", (channel_id,)).fetchone()
+            row = db.execute(
+                f"SELECT {SELECTED} FROM channels WHERE id = ?", (channel_id,)).fetchone()
             if row is None:
                 raise ChannelNotFound(channel_id)
             changed = replace(to_channel(row), **changes)
@@ -69,12 +73,13 @@ def _stored(name: str, value: Any) -> Any:
 
 
 def to_channel(row: sqlite3.Row) -> Channel:
-    values = dict(row)
-    values.update(
-        enabled=bool(row["enabled"]),
-        paused=bool(row["paused"]),
-        created_at=need_time(row["created_at"]),
-        live_since=to_time(row["live_since"]),
-        last_checked_at=to_time(row["last_checked_at"]),
-    )
-    return Channel(**values)
+    """From a row of `SELECTED`. By position: by name takes three times as long, and every
+    list of channels and every look at the quotas reads all of them."""
+    (identity, platform, name, display_name, url, quality, enabled, created_at, paused, priority,
+     filename_template, output_directory, broadcast_id, live_since, stopped_broadcast_id,
+     ended_edge, last_checked_at, *others) = row
+    return Channel(
+        identity, platform, name, display_name, url, quality, bool(enabled),
+        need_time(created_at), bool(paused), priority, filename_template, output_directory,
+        broadcast_id, to_time(live_since), stopped_broadcast_id, ended_edge,
+        to_time(last_checked_at), *others)

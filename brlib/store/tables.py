@@ -14,6 +14,7 @@ from typing import Any
 from ..models import QuotaState, Recording
 from .api_keys import to_key
 from .base import need_time
+from .channels import SELECTED as CHANNEL_COLUMNS
 from .channels import to_channel
 from .credentials import to_credential, to_flow
 from .rows import SELECTED, to_change, to_gap, to_recording
@@ -45,7 +46,7 @@ class Table:
 
 # In this order: what refers to others behind them.
 TABLES = (
-    Table("channels", "*", to_channel),
+    Table("channels", CHANNEL_COLUMNS, to_channel),
     Table("users", "*", to_user),
     Table("sessions", "*", lambda row: need_time(row["expires_at"])),
     Table("api_keys", "*", to_key),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -48,11 +47,10 @@ def shown(channel: Channel, caller: Caller | None = None) -> dict[str, Any]:
     status, reason = engine.supervisor.state(channel)
     active = engine.recorder.find_by_channel(channel.id)
     begun = active is not None and active.begun.is_set()
-    # The row is written now and then; what is shown is fresh.
-    channel = replace(channel, last_checked_at=engine.supervisor.last_checked(channel))
     return views.channel(
         channel, status, reason, engine.supervisor.live(channel.id),
-        active.recording.id if active is not None and begun else None, role)
+        active.recording.id if active is not None and begun else None,
+        engine.supervisor.last_checked(channel), role)
 
 
 @routes.get("/channels", "List the channels", shapes.listed("channels", shapes.CHANNEL))

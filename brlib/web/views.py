@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from ..chapters import Chapter
@@ -25,8 +26,10 @@ def place(subject: Channel, role: Role) -> tuple[str, str]:
 
 def channel(
     subject: Channel, status: ChannelStatus, reason: str | None,
-    live: Broadcast | None, recording_id: str | None, role: Role,
+    live: Broadcast | None, recording_id: str | None, last_checked_at: datetime | None,
+    role: Role,
 ) -> dict[str, Any]:
+    """`last_checked_at` is fresh: the channel's own is brought up to date seldom."""
     name, url = place(subject, role)
     return {
         "id": subject.id,
@@ -44,7 +47,7 @@ def channel(
         "live_since": iso(subject.live_since),
         "recording_id": recording_id,
         "status_reason": str(reason) if reason else None,
-        "last_checked_at": iso(subject.last_checked_at),
+        "last_checked_at": iso(last_checked_at),
         "last_error": subject.last_error,
         "created_at": iso(subject.created_at),
         "priority": subject.priority,
