@@ -289,10 +289,11 @@ class Capture:
             self._timeline, self._lost = timeline, None
             self._jumped, self._missed_since_s = False, 0.0
             self._committed_s = self._clock()
+            # Whoever hears of it need not wait for the disk, which may take its time for a sync.
+            self._on_news()
             if self._clock() - self._synced_s >= SYNC_EVERY_S:
                 self._sync()
             self._error = None
-        self._on_news()
         return True
 
     def miss(
