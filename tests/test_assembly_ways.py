@@ -53,6 +53,7 @@ class Knows:
     (Encoding("h264", hardware="nvenc"), ["h264_nvenc", "libx264"], [], "h264_nvenc"),
     (Encoding("h264", hardware="nvenc"), ["libx264"], [], "libx264"),
     (Encoding("h264", hardware="nvenc"), ["h264_nvenc", "libx264"], ["h264_nvenc"], "libx264"),
+    (Encoding("vp9"), ["libvpx-vp9"], ["libvpx-vp9"], None),
     (Encoding("h265", hardware="auto"), ["hevc_vaapi", "libx265"], [], "hevc_vaapi"),
     (Encoding("av1"), ["libaom-av1"], [], "libaom-av1"),
     (Encoding("copy", "opus"), ["copy"], [], "copy"),
@@ -61,7 +62,8 @@ class Knows:
 def test_the_first_way_that_can_be_gone(
     wanted: Encoding, knows: list[str], passed_over: list[str], expected: str | None
 ) -> None:
-    plan, trouble = with_way(PLAN, wanted, Job(), passed_over, Knows(*knows))
+    plan, trouble = with_way(
+        PLAN, wanted, Job(), dict.fromkeys(passed_over, "no such device"), Knows(*knows))
     assert (plan.way.encoder if plan.way else None) == expected
     assert (trouble is None) == (expected is not None)
     if trouble:
@@ -71,14 +73,14 @@ def test_the_first_way_that_can_be_gone(
 def test_nothing_is_tried_in_vain() -> None:
     knows = Knows("libx264")
     for mode in ("copy", "concatenate"):
-        assert with_way(replace(PLAN, mode=mode), Encoding(), Job(), (), knows) == (
+        assert with_way(replace(PLAN, mode=mode), Encoding(), Job(), {}, knows) == (
             replace(PLAN, mode=mode), None)
-    plan, trouble = with_way(replace(PLAN, container="ts"), Encoding("vp9"), Job(), (), knows)
+    plan, trouble = with_way(replace(PLAN, container="ts"), Encoding("vp9"), Job(), {}, knows)
     assert plan.way is None and "container ts" in (trouble or "") and not knows.asked
 
 
 def test_a_software_fallback_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    with_way(PLAN, Encoding("h264", hardware="qsv"), Job(), (), Knows("libx264"))
+    with_way(PLAN, Encoding("h264", hardware="qsv"), Job(), {}, Knows("libx264"))
     assert "encoded by libx264: h264_qsv: no such device" in caplog.text
 
 
@@ -211,6 +213,15 @@ exec /usr/bin/ffmpeg "$@"
     recording = again(hardware_acceleration="nvenc", ffmpeg_path=str(ffmpeg))
     (path,) = (Path(name) for name in recording.files)
     assert recording.error is None and video_frames(path) == frames(captured)
+
+
+def test_a_filter_that_does_not_fit_the_picture_leaves_a_copy(
+    again: Callable[..., Recording], captured: Captured
+) -> None:
+    recording = again(ffmpeg_arguments="-vf crop=1280:720")
+    assert "It could not be encoded and is a copy (libx264: FFmpeg failed" in (
+        recording.error or "")
+    assert video_frames(Path(recording.files[0])) == frames(captured)
 
 
 def test_a_channel_has_its_own(engine: Callable[..., Engine]) -> None:

@@ -27,14 +27,14 @@ from ..workers import Pool, Worker
 from . import sentences
 from .again import Remux
 from .archive import CaptureArchive
-from .base import AssemblyFailed, Finished, NothingLeft, Plan, Suspended
+from .base import FFmpegFailed, Finished, NothingLeft, Plan, Suspended
 from .captures import Captures
 from .feed import Feed
 from .job import HELD_UP_S, Job
 from .place import Places, files_left, find_originals
 from .plans import Plans
 from .turns import Turns
-from .ways import HardwareFailed, with_way
+from .ways import WayFailed, with_way
 
 log = logging.getLogger(__name__)
 
@@ -260,22 +260,22 @@ class Assembly:
             while True:
                 try:
                     return self._by_a_way(job, plan)
-                except HardwareFailed as error:
+                except WayFailed as error:
                     log.warning("%s: %s", job.recording.id, error)
-                    job.passed_over.add(error.encoder)
+                    job.passed_over[error.encoder] = error.reason
         except OSError as error:
             raise sentences.of_disk(error, plan.directory) from error
 
     def _by_a_way(self, job: Job, plain: Plan) -> Finished:
-        """Raises HardwareFailed beside what `_attempt` raises."""
+        """Raises WayFailed beside what `_attempt` raises."""
         wanted = self.plans.processing_of(job.recording).encoding
         plan, trouble = with_way(plain, wanted, job, job.passed_over)
         try:
             finished = self._source(job, plan).run()
-        except AssemblyFailed as error:
-            if plan.way is None or plan.way.hardware is None or error.of_disk:
+        except FFmpegFailed as error:
+            if plan.way is None or error.of_disk:
                 raise
-            raise HardwareFailed(plan.way.encoder, error) from error
+            raise WayFailed(plan.way.encoder, str(error)) from error
         if trouble is None:
             return finished
         log.warning("%s: %s", job.recording.id, trouble)

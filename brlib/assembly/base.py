@@ -36,6 +36,10 @@ class AssemblyFailed(RecorderError):
         self.of_disk = of_disk
 
 
+class FFmpegFailed(AssemblyFailed):
+    """It ended badly, hung, or made something else: what it was told may be to blame."""
+
+
 class NothingLeft(Conflict):
     """A recording has neither a capture nor a file of its own."""
 

@@ -57,8 +57,8 @@ class Job:
         self._daemon = daemon
         # Of its capture, in the file that is being made.
         self.fed_bytes = 0
-        # Encoders that failed at it, and whose turn it is among those that wait.
-        self.passed_over: set[str] = set()
+        # Encoders that failed at it and why, and whose turn it is among those that wait.
+        self.passed_over: dict[str, str] = {}
         self.rank: tuple[int, float, str] = (0, 0.0, recording.id)
         self._told_s = 0.0
         self._moved_s = time.monotonic()

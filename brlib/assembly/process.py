@@ -14,7 +14,7 @@ from .. import ffmpeg
 from ..encoding import Way
 from ..workers import Child
 from . import sentences
-from .base import AssemblyFailed, Plan, Suspended, Task
+from .base import AssemblyFailed, FFmpegFailed, Plan, Suspended, Task
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class FFmpeg:
         code = self._child.wait(GONE_MAX_S)
         if code:
             return sentences.of_exit(code, self.said, self._plan.directory)
-        return AssemblyFailed(
+        return FFmpegFailed(
             f"FFmpeg ended early, without an error ({' / '.join(self.said[-3:])})",
             "see whether ffmpeg_path is really FFmpeg")
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import CaptureDamaged
-from .base import AssemblyFailed
+from .base import AssemblyFailed, FFmpegFailed
 
 _AWAY = ("The output directory {directory} is away", "mount or create it")
 _DENIED = ("The output directory {directory} may not be written",
@@ -84,26 +84,26 @@ def of_exit(code: int, said: Sequence[str], directory: Path) -> AssemblyFailed:
     text = "\n".join(said)
     if (found := _disk_named(text)) is not None:
         what, advice = _BY_ERRNO[found]
-        return AssemblyFailed(
+        return FFmpegFailed(
             f"{what.format(directory=directory)}: FFmpeg failed ({code}: {words})", advice,
             of_disk=found not in _OF_THE_FILE)
     killed_by = -code if code < 0 else code - _SHELL_SIGNAL
     if os.strerror(errno.ENOMEM) in text:
-        return AssemblyFailed(f"FFmpeg had not enough memory ({words})", _MEMORY_ADVICE)
+        return FFmpegFailed(f"FFmpeg had not enough memory ({words})", _MEMORY_ADVICE)
     if killed_by == signal.SIGKILL:
-        return AssemblyFailed(
+        return FFmpegFailed(
             "FFmpeg was killed, as the system does when memory runs out", _MEMORY_ADVICE)
     if code in (126, 127):
-        return AssemblyFailed(f"FFmpeg cannot be run ({words})", "install it anew")
+        return FFmpegFailed(f"FFmpeg cannot be run ({words})", "install it anew")
     if killed_by in set(signal.Signals):
-        return AssemblyFailed(
+        return FFmpegFailed(
             f"FFmpeg was ended by {signal.Signals(killed_by).name} ({words})", "try again")
-    return AssemblyFailed(f"FFmpeg failed ({code}: {words})", _OTHER_WAY)
+    return FFmpegFailed(f"FFmpeg failed ({code}: {words})", _OTHER_WAY)
 
 
 def hangs(silent_s: float, directory: Path) -> AssemblyFailed:
     """FFmpeg did nothing any more."""
-    return AssemblyFailed(
+    return FFmpegFailed(
         f"FFmpeg hung: for {silent_s:.0f} s it read, wrote and said nothing",
         f"see whether the output disk answers ({directory})")
 
@@ -123,7 +123,7 @@ def disagrees(
         number = errno.ENOSPC
     if number is not None:
         return of_disk(OSError(number, os.strerror(number)), directory)
-    return AssemblyFailed(
+    return FFmpegFailed(
         f"The finished file does not agree with the capture ({problem})", _OTHER_WAY)
 
 

@@ -6,8 +6,9 @@ Asked by `Assembly` before each try.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from .. import encoding
 from ..encoding import Encoding, Way
@@ -17,13 +18,14 @@ from .process import why_not
 log = logging.getLogger(__name__)
 
 
-class HardwareFailed(Exception):
-    """The trial of an encoder went well, and yet: its sessions are all taken, its driver
-    failed."""
+class WayFailed(Exception):
+    """The trial of an encoder went well, and yet: its sessions are all taken, its driver failed,
+    a filter does not fit the picture."""
 
-    def __init__(self, encoder: str, error: Exception) -> None:
-        super().__init__(f"{encoder} failed and is passed over: {error}")
+    def __init__(self, encoder: str, reason: str) -> None:
+        super().__init__(f"{encoder} failed and is passed over: {reason}")
         self.encoder = encoder
+        self.reason = reason
 
 
 # What FFmpeg says against a way; None: it is able to.
@@ -31,22 +33,22 @@ Trial = Callable[[Plan, Way, Task], str | None]
 
 
 def with_way(
-    plan: Plan, wanted: Encoding, task: Task, passed_over: Collection[str] = (),
+    plan: Plan, wanted: Encoding, task: Task, passed_over: Mapping[str, str] = MappingProxyType({}),
     trial: Trial = why_not,
 ) -> tuple[Plan, str | None]:
     """`plan` with a way, and what is wrong where there is none: then the streams are copied, so
     that there is a file, of which another can be made. Encoders that are `passed_over` have
-    failed already. Raises AssemblyFailed, Suspended."""
+    failed at it already, for that reason. Raises AssemblyFailed, Suspended."""
     if plan.mode != "reencode":
         return plan, None
     clash = encoding.clash(wanted, plan.container)
     if clash is not None:
         return plan, _copied(f"{clash[0]}: {clash[1]}")
     said: list[str] = []
-    for way in encoding.ways(wanted):
-        if way.encoder in passed_over:
-            continue
-        problem = trial(plan, way, task)
+    # Tried is the encoder: whether a filter fits a picture, such as a crop, is seen with it.
+    bare = replace(wanted, arguments=replace(wanted.arguments, picture=""))
+    for way, tried in zip(encoding.ways(wanted), encoding.ways(bare), strict=True):
+        problem = passed_over.get(way.encoder) or trial(plan, tried, task)
         if problem is None:
             if said:
                 log.warning("%s is encoded by %s: %s", task.recording.id, way.encoder,
