@@ -1,4 +1,5 @@
-"""An HTTP adapter whose answers begin in time: a head that trickles ends at a deadline.
+"""An HTTP adapter whose answers begin in time: a head that trickles ends at a deadline. All of
+them share what they trust.
 
 Used for servers that anyone may have named. Timeouts are per `recv`, and http.client takes
 up to 100 lines of 64 KiB: byte by byte that is a thread for days. Bodies have limits of
@@ -13,9 +14,12 @@ import math
 import time
 from typing import Any
 
+from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from .trust import trusting
 
 HEAD_MAX_S = 10.0
 
@@ -70,3 +74,19 @@ class TimelyAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def build_connection_pool_key_attributes(
+        self, request: PreparedRequest, verify: bool | str, cert: Any = None
+    ) -> Any:
+        """As of HTTPAdapter, with the context that is shared where there is one."""
+        found: Any = super().build_connection_pool_key_attributes(request, verify, cert)
+        host, options = found
+        if host["scheme"] == "https" and not cert and (context := trusting(verify)):
+            options.pop("ca_certs", None)
+            options["ssl_context"] = context
+        return found
+
+    def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
+        """What the shared context has read is not read again for each connection."""
+        if getattr(conn, "conn_kw", {}).get("ssl_context") is None:
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
