@@ -6,6 +6,10 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +24,7 @@ from brlib.config import Configuration, Settings
 from brlib.web import server, ws
 from brlib.web.connections import BODY_THREADS, MEDIA_THREADS, RecorderWorker
 
-from .daemon import Daemon, run_command
+from .daemon import PROGRAM, ROOT, Daemon, run_command
 
 SOCKETS = 6
 
@@ -223,3 +227,59 @@ def test_websockets_are_pinged_and_bounded() -> None:
     """A dead client is gone after two intervals; 60 s are promised."""
     assert 2 * ws.SERVER_OPTIONS["ping_interval"] <= 60
     assert ws.SERVER_OPTIONS["max_message_size"] <= 64 * 1024
+
+
+def test_the_master_loads_no_more_than_it_needs() -> None:
+    """What it has in memory, the worker has once more."""
+    code = ("import sys, brlib.web.server; print(*({'streamlink', 'flask', 'requests', 'lxml'}"
+            " & set(sys.modules)))")
+    assert run_python(code) == ""
+
+
+def test_the_worker_leaves_out_what_is_never_used() -> None:
+    code = ("import sys; from brlib.omitted import leave_out; leave_out();"
+            "import brlib.service, brlib.web.app;"
+            "from brlib.platforms import Sessions; from brlib.capture import Capture;"
+            "Sessions().new(); print('trio' in sys.modules)")
+    assert run_python(code) == "False"
+
+
+def run_python(code: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30,
+        check=True).stdout.strip()
+
+
+def test_a_worker_told_to_end_before_the_engine_is_there_ends_it() -> None:
+    told: list[str] = []
+    worker = SimpleNamespace(engine=None, ppid=1, alive=False)
+    engine = SimpleNamespace(stop=lambda: told.append("stop"))
+    RecorderWorker.take(worker, engine)  # type: ignore[arg-type]
+    assert worker.engine is engine and told == ["stop"]
+    worker.alive = True
+    RecorderWorker.take(worker, engine)  # type: ignore[arg-type]
+    assert told == ["stop"]
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 0.6])
+def test_sigterm_while_it_starts(after_s: float, tmp_path: Path) -> None:
+    """It is not lost while the worker loads the engine."""
+    config = tmp_path / "config.ini"
+    config.touch()
+    with subprocess.Popen(
+            [sys.executable, str(PROGRAM), "serve", "--config", str(config)],
+            env={**os.environ, "BR_PORT": "0"}, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if "Listening on" in line:
+                    break
+            threading.Event().wait(after_s)
+            begun_s = time.monotonic()
+            process.terminate()
+            said = process.stderr.read()
+            assert process.wait(15) == 0, said
+        finally:
+            process.kill()
+    assert time.monotonic() - begun_s < server.GRACEFUL_TIMEOUT_S, said
+    assert "Traceback" not in said

@@ -7,11 +7,13 @@ import shutil
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH
 from requests.exceptions import SSLError
+from urllib3.util.ssl_ import create_urllib3_context
 
 from brlib.platforms import trust
 from brlib.platforms.heads import TimelyAdapter
@@ -26,10 +28,9 @@ URL = "https://www.twitch.tv/"
 def made(monkeypatch: pytest.MonkeyPatch) -> list[ssl.SSLContext]:
     """The contexts that are made; none is known at first."""
     contexts: list[ssl.SSLContext] = []
-    make = trust.create_urllib3_context
 
-    def counted(**options: int) -> ssl.SSLContext:
-        contexts.append(make(**options))
+    def counted(**options: Any) -> ssl.SSLContext:
+        contexts.append(create_urllib3_context(**options))
         return contexts[-1]
 
     monkeypatch.setattr(trust, "_contexts", {})

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import selectors
+import signal
 import socket
 import time
 from collections import Counter
@@ -18,14 +20,16 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.http import errors as refusals
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from werkzeug.exceptions import RequestTimeout
 
-from ..service import Service
 from .wire import LATE, Asked, ClientSocket, asked, refusal
+
+if TYPE_CHECKING:
+    from ..service import Service
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +106,14 @@ class RecorderWorker(ThreadWorker):  # type: ignore[misc]
         # Threads that read bodies: images (True) and others.
         self._reading: Counter[bool] = Counter()
         self._accept_again_s = 0.0
+
+    def take(self, engine: Service) -> None:
+        """This engine is to end with us, also when we were told to before it was there."""
+        self.engine = engine
+        # The worker's end alone would make gunicorn start another.
+        engine.on_shutdown = partial(os.kill, self.ppid, signal.SIGTERM)
+        if not self.alive:
+            engine.stop()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM. gunicorn calls no hook for it and waits for open connections."""

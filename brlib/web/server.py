@@ -1,12 +1,14 @@
 """gunicorn embedded: one `gthread` worker, the engine inside it, stopped before all else.
 
+The master imports neither the engine nor the application: what it has loaded before the fork
+would be in memory twice, because counting references writes into every shared page.
 Started by the command line's `serve`. Each line that looks odd answers something measured
 on gunicorn 27.0.1 and simple-websocket 1.1.0; `tests/test_server.py` holds a test for each.
 """
 
 from __future__ import annotations
 
-import functools
+import gc
 import logging
 import os
 import resource
@@ -14,19 +16,20 @@ import signal
 import socket
 import sqlite3
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
 
-from ..accounts import FirstAdmin
 from ..ballast import Ballast
 from ..config import Configuration, Settings
 from ..errors import RecorderError, Unavailable
 from ..notify import Notifier
-from ..service import Service
+from ..omitted import leave_out
 from ..workers import leftovers
-from .app import create_app
 from .connections import BODY_THREADS, MEDIA_THREADS, PARKED_MAX, RecorderWorker
+
+if TYPE_CHECKING:
+    from ..accounts import FirstAdmin
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +57,10 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, configuration: Configuration, notifier: Notifier = Notifier()) -> None:
         self._settings = configuration.settings
-        self._service = Service(configuration, notifier=notifier)
+        self._configuration = configuration
+        self._notifier = notifier
+        # Set after the fork.
+        self.worker: RecorderWorker | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -91,19 +97,23 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """Called in the worker, after the fork: threads would not survive it."""
+        """Called in the worker, after the fork: threads would not survive it. SIGTERM is heard
+        by then: what is loaded takes half a second and more."""
+        leave_out()
+        from ..service import Service
+        from .app import create_app
+
+        service = Service(self._configuration, notifier=self._notifier)
+        if self.worker is not None:
+            self.worker.take(service)
         try:
-            self._service.start()
+            service.start()
         except (RecorderError, OSError, sqlite3.Error) as error:
             why = Ballast(self._settings.data_directory).reason(error)
             print(f"battles-record cannot start: {why}", file=sys.stderr)
             sys.exit(BOOT_FAILED)
-        _tell_first_admin(self._service.first_admin)
-        return create_app(self._service)
-
-    @property
-    def service(self) -> Service:
-        return self._service
+        _tell_first_admin(service.first_admin)
+        return create_app(service)
 
 
 def serve(configuration: Configuration) -> int:
@@ -189,9 +199,9 @@ def _when_ready(server: Any) -> None:
 
 
 def _post_fork(server: Any, worker: RecorderWorker) -> None:
-    worker.engine = server.app.service
-    # The worker's end alone would make gunicorn start another.
-    worker.engine.on_shutdown = functools.partial(os.kill, server.pid, signal.SIGTERM)
+    # Looking for garbage among what the master has loaded would write into all of it.
+    gc.freeze()
+    server.app.worker = worker
 
 
 def _post_worker_init(worker: RecorderWorker) -> None:
