@@ -114,8 +114,7 @@ class Quotas:
         return LOOK_EVERY_S
 
     def _looked(self) -> Look:
-        channels = {channel.id: channel for channel in self._store.channels.find_all()
-                    if channel.quota_bytes is not None}
+        channels = {channel.id: channel for channel in self._store.channels.find_with_quota()}
         return Look(self._store.recordings.used_bytes(self._commands.captured()), channels)
 
     def _limit(self, one: str, look: Look) -> int | None:

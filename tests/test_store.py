@@ -329,3 +329,22 @@ def test_two_processes_make_one_database(tmp_path: Path) -> None:
     store = open_store(tmp_path / "db")
     assert len(store.api_keys.find_all()) == 4
     store.close()
+
+
+def test_channels_are_made_anew_only_where_they_changed(tmp_path: Path) -> None:
+    first, second = open_store(tmp_path / "s"), open_store(tmp_path / "s")
+    other = replace(FULL_CHANNEL, id="ch_7", name="other", quota_bytes=None)
+    for channel in (CHANNEL, other):
+        first.channels.add(channel)
+    before = {channel.id: channel for channel in first.channels.find_all()}
+    assert all(one is before[one.id] for one in first.channels.find_all())
+    second.channels.change("ch_1", durable=False, last_error="trouble", quota_bytes=7)
+    after = {channel.id: channel for channel in first.channels.find_all()}
+    assert after["ch_1"] == replace(CHANNEL, last_error="trouble", quota_bytes=7)
+    assert after["ch_7"] is before["ch_7"]
+    assert first.channels.find_with_quota() == [after["ch_1"]]
+    assert first.channels.find_directories() == [other.output_directory]
+    second.channels.delete("ch_7")
+    assert first.channels.find_all() == [after["ch_1"]]
+    first.close()
+    second.close()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..assembly import Assembly
 from ..config import Settings
 from ..disks import Use
-from ..models import Channel, EndReason, Recording, RecordingStatus
+from ..models import EndReason, Recording, RecordingStatus
 from ..recorder import Recorder
 from ..store import Store
 
@@ -27,8 +27,10 @@ class Usage:
         """Of every recording that is active or being finished."""
         found = {one.id: self._use(one, 0, active=False) for one in
                  self.store.recordings.find_with_status([RecordingStatus.PROCESSING])}
-        priorities = {channel.id: channel.priority for channel in self._channels()}
-        for active in self.recorder.find_active():
+        running = self.recorder.find_active()
+        priorities = {channel.id: channel.priority for channel in (
+            self.store.channels.find_all() if running else ())}
+        for active in running:
             channel = active.channel
             found[active.recording.id] = self._use(
                 active.now(), priorities.get(channel.id, channel.priority),
@@ -43,13 +45,9 @@ class Usage:
             recording.sums.captured_bytes, self.assembly.fed_bytes(recording.id), active, trouble,
             self.assembly.plans.processing_of(recording).capture_after == "delete")
 
-    def _channels(self) -> list[Channel]:
-        return self.store.channels.find_all()
-
     def directories(self) -> Iterable[str]:
         """Where channels want their files."""
-        return [channel.output_directory for channel in self._channels()
-                if channel.output_directory is not None]
+        return self.store.channels.find_directories()
 
     def stop(self, recording_id: str) -> None:
         """End a recording for want of room. Returns at once."""

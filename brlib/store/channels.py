@@ -19,10 +19,31 @@ _TIMES = ("live_since", "last_checked_at", "created_at")
 class Channels:
     def __init__(self, database: Database) -> None:
         self._database = database
+        # By id, as at the last look at all: the row, and what was made of it.
+        self._known: dict[str, tuple[tuple[Any, ...], Channel]] = {}
 
     def find_all(self) -> list[Channel]:
+        """Asked for every few seconds, and hardly ever does one change: of a row that is as it
+        was the same object comes back."""
+        known, found = self._known, dict[str, tuple[tuple[Any, ...], Channel]]()
+        for row in self._database.rows(
+                f"SELECT {SELECTED} FROM channels ORDER BY created_at, id"):
+            values, before = tuple(row), known.get(row["id"])
+            found[row["id"]] = before if before is not None and before[0] == values else (
+                values, to_channel(row))
+        self._known = found
+        return [channel for _, channel in found.values()]
+
+    def find_with_quota(self) -> list[Channel]:
+        """Those that have a quota of their own."""
         return [to_channel(row) for row in self._database.rows(
-            f"SELECT {SELECTED} FROM channels ORDER BY created_at, id")]
+            f"SELECT {SELECTED} FROM channels WHERE quota_bytes IS NOT NULL ORDER BY created_at, id")]
+
+    def find_directories(self) -> list[str]:
+        """The output directories that channels have of their own, each once."""
+        return [str(row[0]) for row in self._database.rows(
+            "SELECT DISTINCT output_directory FROM channels WHERE output_directory IS NOT NULL "
+            "ORDER BY output_directory")]
 
     def get(self, channel_id: str) -> Channel:
         """Raises ChannelNotFound."""
