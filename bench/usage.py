@@ -6,7 +6,7 @@ Used by the tables `idle` and `long`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,11 +90,6 @@ def threads(pid: int) -> int:
 
 def open_files(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def steady(sample: Callable[[], int], tries: Iterable[object]) -> int:
-    """The least of several looks: what comes and goes is not what stays."""
-    return min(sample() for _ in tries)
 
 
 def _read(path: str) -> str | None:
