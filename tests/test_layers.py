@@ -18,7 +18,8 @@ from .daemon import ROOT
 
 # Lowest first. A module imports only from layers below its own, never a sibling.
 LAYERS = (
-    ("__init__", "errors", "disk", "pulse", "notify", "media_filters", "omitted"),
+    ("__init__", "errors", "disk", "pulse", "notify", "media_filters", "omitted",
+     "heap"),
     ("ballast", "mark", "models", "mpegts", "fmp4", "windows", "filters",
      "arguments"),
     ("rules", "quality", "naming", "ffmpeg", "picture", "continuity", "playlist", "shape",

@@ -37,7 +37,8 @@ class Channels:
     def find_with_quota(self) -> list[Channel]:
         """Those that have a quota of their own."""
         return [to_channel(row) for row in self._database.rows(
-            f"SELECT {SELECTED} FROM channels WHERE quota_bytes IS NOT NULL ORDER BY created_at, id")]
+            f"SELECT {SELECTED} FROM channels WHERE quota_bytes IS NOT NULL "
+            "ORDER BY created_at, id")]
 
     def find_directories(self) -> list[str]:
         """The output directories that channels have of their own, each once."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
 
+from .. import heap
 from ..ballast import Ballast
 from ..config import Configuration, Settings
 from ..errors import RecorderError, Unavailable
@@ -99,6 +100,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Any:
         """Called in the worker, after the fork: threads would not survive it. SIGTERM is heard
         by then: what is loaded takes half a second and more."""
+        heap.settle()
         leave_out()
         from ..service import Service
         from .app import create_app
