@@ -1,0 +1,125 @@
+"""Table `cost`: CPU and memory of many recordings at once, beside what people use otherwise.
+
+One contestant after the other takes on more and more streams of one cheap origin; of each
+stage a steady stretch is measured.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.base import Figure, Round, Table
+from bench.cost import contestants, meter
+from bench.cost.contestants import Contestant, Engine
+from bench.cost.load import Origin, make_media
+
+COUNTS, QUICK_COUNTS = (1, 10, 50, 100), (2,)
+# What opening brings (first requests, a playlist's whole window) is over after that.
+SETTLE_S, QUICK_SETTLE_S = 15.0, 2.0
+STEADY_S, QUICK_STEADY_S = 40.0, 3.0
+MEDIA_S, QUICK_MEDIA_S = 480.0, 60.0
+MEMORY_EVERY_S = 5.0
+MIB = 2 ** 20
+CPU, MEMORY = "CPU per hour of stream", "memory"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contestant: `counts_max` is how many recordings of it two cores bear."""
+
+    name: str
+    make: Callable[[Path, Origin], Contestant]
+    quick: bool = False
+    counts_max: int = COUNTS[-1]
+
+
+@dataclass(frozen=True)
+class Stage:
+    recordings: int
+    cpu_s_per_hour: float
+    memory_mib: float
+
+
+ENTRIES = (
+    Entry("Battles Record",
+          lambda place, origin: Engine(place, origin, COUNTS[-1], live=False), quick=True),
+    Entry("Battles Record, live file",
+          lambda place, origin: Engine(place, origin, COUNTS[-1], live=True)),
+    Entry("ffmpeg", contestants.ffmpeg, quick=True),
+    Entry("streamlink CLI | ffmpeg", contestants.streamlink, counts_max=50),
+    Entry("curl loop", contestants.curl),
+)
+
+
+def measure(turn: Round) -> Iterator[Figure]:
+    counts = QUICK_COUNTS if turn.quick else COUNTS
+    media = turn.scratch / "media"
+    turn.say("making the streams")
+    make_media(media, QUICK_MEDIA_S if turn.quick else MEDIA_S)
+    for entry in ENTRIES:
+        if entry.quick or not turn.quick:
+            with Origin(media, counts[-1]) as origin:
+                yield from _measured(entry, origin, [
+                    count for count in counts if count <= entry.counts_max], turn)
+
+
+def _measured(
+    entry: Entry, origin: Origin, counts: list[int], turn: Round,
+) -> Iterator[Figure]:
+    stages, begun = [], 0
+    with entry.make(turn.scratch / "files", origin) as contestant:
+        for count in counts:
+            turn.say(f"{entry.name}: {count} at once")
+            contestant.add(range(begun, count))
+            begun = count
+            time.sleep(QUICK_SETTLE_S if turn.quick else SETTLE_S)
+            stages.append(_stage(contestant, count, QUICK_STEADY_S if turn.quick else STEADY_S))
+        turn.say(f"{entry.name}: is all there?")
+        whole = contestant.finish(lambda: contestants.names(origin.ask("served")))
+    for stage in stages:
+        case = f"{stage.recordings} at once"
+        yield Figure(case, entry.name, CPU, stage.cpu_s_per_hour, "s", whole)
+        yield Figure(case, entry.name, MEMORY, stage.memory_mib, "MiB", whole)
+    if len(stages) > 1:
+        yield Figure("each further one", entry.name, MEMORY, _slope(stages), "MiB", whole)
+
+
+def _stage(contestant: Contestant, recordings: int, seconds: float) -> Stage:
+    """A stretch in which nothing begins or ends."""
+    roots, memory = contestant.roots(), []
+    begun_s, cpu_s = time.monotonic(), meter.cpu_s(roots)
+    while (left_s := begun_s + seconds - time.monotonic()) > 0:
+        time.sleep(min(left_s, MEMORY_EVERY_S))
+        memory.append(meter.pss_bytes(roots) / MIB)
+    cpu_s, took_s = meter.cpu_s(roots) - cpu_s, time.monotonic() - begun_s
+    return Stage(recordings, 3600 * cpu_s / took_s / recordings, statistics.median(memory))
+
+
+def _slope(stages: list[Stage]) -> float:
+    """MiB for one more, from the first stage to the last."""
+    first, last = stages[0], stages[-1]
+    return (last.memory_mib - first.memory_mib) / (last.recordings - first.recordings)
+
+
+TABLE = Table(
+    name="cost",
+    title="Cost of a recording",
+    goals="Capture: at most 1.5 times the CPU of ffmpeg alone, under 8 MiB for each further "
+          "recording, 100 at once on two cores and all complete.",
+    rounds=3,
+    measure=measure,
+    drawn=CPU,
+    notes="CPU seconds (user and kernel mode, the whole tree of processes) for an hour of one "
+          "stream of 6 Mbit/s, 1080p60, segments of 2 s; memory is the proportional set size "
+          "(PSS) of the tree. “Battles Record” captures and makes the file afterwards; “live "
+          "file” makes it meanwhile, with an FFmpeg of its own for each recording. ffmpeg and "
+          "streamlink write a transport stream (`-c copy`). The curl loop is the floor of what "
+          "a process for each segment costs, and looks at no playlist. The streamlink CLI is "
+          "measured up to 50: 100 take more than two cores give. Complete: the ledger and its "
+          "digests without a gap from the first segment to the last (live: the finished files, "
+          "too); of the others by what the origin gave them and the size of their files.",
+)
