@@ -7,6 +7,7 @@ is shorter than its Content-Length.
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,10 +17,11 @@ from typing import Any
 from requests import Response
 from requests.exceptions import HTTPError, RequestException
 from streamlink.exceptions import StreamError
-from urllib3.exceptions import HTTPError as Urllib3Error
+from urllib3.exceptions import HTTPError as Urllib3Error, ProtocolError
 
 from .. import fmp4, mpegts
 from ..models import GapCause
+from ..platforms.heads import plain_answer
 from .base import Timeouts
 
 CHUNK_BYTES = 256 * 1024
@@ -150,20 +152,51 @@ def patient(
 def _read(
     response: Response, deadline_s: float, origin: OriginHealth, closed: threading.Event
 ) -> bytes:
-    # read1 returns what one recv brought: read() would wait for a full chunk and a
-    # trickling line would never come to the deadline.
-    chunks, size_bytes = [], 0
-    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
-        chunks.append(chunk)
+
+    def came(size_bytes: int) -> None:
+        """So much is here, and something of it came just now."""
         origin.last_data_s = time.monotonic()
-        size_bytes += len(chunk)
-        if size_bytes > BODY_MAX_BYTES:
-            raise Bad(f"more than {BODY_MAX_BYTES} bytes and no end")
+        _check_size(size_bytes)
         if closed.is_set():
             raise Aborted
         if time.monotonic() > deadline_s:
             raise TimeoutError("the line trickles")
+
+    answer = plain_answer(response.raw)
+    if answer is not None and answer.length is not None:
+        _check_size(answer.length)
+        body = _in_place(answer.take, answer.length, came)
+        response.raw.release_conn()
+        return body
+    # read1 returns what one recv brought: read() would wait for a full chunk and a
+    # trickling line would never come to the deadline.
+    chunks, here_bytes = [], 0
+    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+        chunks.append(chunk)
+        here_bytes += len(chunk)
+        came(here_bytes)
     return b"".join(chunks)
+
+
+def _in_place(
+    take: Callable[[memoryview], int], size_bytes: int, came: Callable[[int], None]
+) -> bytes:
+    """A body of a known length, without a copy of it: BytesIO lends and gives away the very
+    bytes that it was made with."""
+    body, here_bytes = io.BytesIO(bytes(size_bytes)), 0
+    with body.getbuffer() as room:
+        while here_bytes < size_bytes:
+            taken = take(room[here_bytes:])
+            if not taken:
+                raise ProtocolError(f"{here_bytes} of {size_bytes} bytes came")
+            here_bytes += taken
+            came(here_bytes)
+    return body.getvalue()
+
+
+def _check_size(size_bytes: int) -> None:
+    if size_bytes > BODY_MAX_BYTES:
+        raise Bad(f"more than {BODY_MAX_BYTES} bytes and no end")
 
 
 def whole(expected_range: str | None, encrypted: bool) -> Callable[[Response, bytes], bytes]:

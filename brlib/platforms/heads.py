@@ -51,6 +51,16 @@ class _Answer(http.client.HTTPResponse):
         super().begin()
         line.until_s = math.inf
 
+    def take(self, room: memoryview) -> int:
+        """What one `recv` brings of the body, straight to where it belongs; 0 at its end."""
+        if self.fp is None or not self.length:
+            return 0
+        taken = self.fp.readinto1(room[:self.length])
+        self.length -= taken
+        if not self.length or not taken:
+            self.close()
+        return taken
+
 
 class _Connection(HTTPConnection):
     response_class = _Answer
@@ -66,6 +76,16 @@ class _Pool(HTTPConnectionPool):
 
 class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
+
+
+def plain_answer(raw: Any) -> _Answer | None:
+    """The answer behind a response's raw side, where it is one of ours and its body is of a
+    known length and as it was sent: whoever reads that needs no copies. Afterwards the
+    connection is still the raw side's to give back."""
+    answer = getattr(raw, "_original_response", None)
+    if not isinstance(answer, _Answer) or raw.headers.get("Content-Encoding"):
+        return None
+    return answer if answer.length else None
 
 
 class TimelyAdapter(HTTPAdapter):
