@@ -12,6 +12,8 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from queue import Full, Queue
 from typing import Any, Protocol
 
 from requests import Response
@@ -24,12 +26,14 @@ from .base import Timeouts
 from .download import (
     Aborted, Bad, Body, Missing, OriginHealth, aes_key, cause_of, patient, request_range, whole,
 )
+from .standins import Tray, name_once
 
 log = logging.getLogger(__name__)
 
 # The queue holds playlist entries; how many bytes wait for their turn is bounded by
 # the sink's room. A short queue would stop playlist reloads while its head is retried.
 QUEUED_SEGMENTS = 2000
+FULL_LOOK_S = 1.0
 KEPT_SHARED = 16
 
 
@@ -66,34 +70,6 @@ class Sink(Protocol):
     def writer_done(self, error: BaseException | None) -> None: ...
 
 
-class Tray:
-    """Stands where streamlink has its ring buffer: takes one segment's bytes at a time."""
-
-    def __init__(self) -> None:
-        self.closed = False
-        self.length = 0
-        self.written_once = False
-        self.event_used = threading.Event()
-        self._chunks: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        self._chunks.append(data)
-
-    def take(self) -> bytes:
-        chunks, self._chunks = self._chunks, []
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def read(self, *_: Any, **__: Any) -> bytes:
-        return b""
-
-    def wait_free(self, timeout: float | None = None) -> bool:
-        return True
-
-    def close(self) -> None:
-        self.closed = True
-        self.event_used.set()
-
-
 class WriterMixin:
     """Before streamlink's writer: downloads with patience, hands whole segments on."""
 
@@ -101,7 +77,6 @@ class WriterMixin:
     reader: Any
     session: Any
     executor: Any
-    closed: bool
 
     # streamlink's: the key that its decryptor uses, and the address it came from.
     key_data: bytes
@@ -109,22 +84,55 @@ class WriterMixin:
     key_uri_override: str | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, size=QUEUED_SEGMENTS, **kwargs)  # type: ignore[call-arg]
+        self._closed = False
+        self._line: Queue[tuple[Any, Future[Any], tuple[Any, ...]] | None] = Queue(
+            QUEUED_SEGMENTS)
+        super().__init__(*args, **kwargs)
         self._kept: OrderedDict[Any, Body] = OrderedDict()
         self._generation = 0
         self._epoch = 0
         self._plain_init: tuple[Any, bytes] | None = None
 
+    # streamlink's own line looks twice a second whether it is closed.
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @closed.setter
+    def closed(self, closed: bool) -> None:
+        self._closed = closed
+        if closed and self._line.empty():
+            self._line.put(None)
+
+    def queue(self, segment: Any, future: Any, *data: Any) -> None:
+        item = None if segment is None or future is None else (segment, future, data)
+        while not self.closed:
+            try:
+                return self._line.put(item, timeout=FULL_LOOK_S)
+            except Full:
+                log.debug("%d segments are waiting", QUEUED_SEGMENTS)
+
+    def _write_in_turn(self) -> None:
+        while not self.closed and (item := self._line.get()) is not None:
+            segment, future, data = item
+            try:
+                result = future.result()
+            except CancelledError:
+                continue
+            self.write(segment, result, *data)
+        self.close()  # type: ignore[attr-defined]
+
     def put(self, segment: Any) -> None:
         if segment is None:
-            super().put(None)  # type: ignore[misc]
+            self.queue(None, None)
         elif not self.closed:
             epoch = self.sink.queued(segment)
             if segment.discontinuity or epoch != self._epoch:
                 self._generation += 1
             self._epoch = epoch
             future = self.executor.submit(self._fetch_safely, segment, self._generation)
-            self.queue(segment, future, False)  # type: ignore[attr-defined]
+            self.queue(segment, future, False)
 
     def _fetch_safely(
         self, segment: Any, generation: int
@@ -228,7 +236,7 @@ class WriterMixin:
     def run(self) -> None:
         error: BaseException | None = None
         try:
-            super().run()  # type: ignore[misc]
+            self._write_in_turn()
         except Exception as caught:
             error = caught
         finally:
@@ -336,6 +344,7 @@ def open_reader(stream: Any, sink: Sink, name: str) -> Any:
     writer = type("CaptureWriter", (WriterMixin, base.__writer__), {"sink": sink})
     worker = type("CaptureWorker", (WorkerMixin, base.__worker__), {"sink": sink})
     reader_class = type("CaptureReader", (base,), {"__writer__": writer, "__worker__": worker})
+    name_once(stream)
     # Segments stay as they were served: no stripping of packed audio's timestamps.
     stream.parse_packed_audio = False
     reader = reader_class(stream, name=name)

@@ -144,13 +144,13 @@ class _Environment:
 
     def __init__(self, http: Session) -> None:
         self._http = http
-        self._ask = http.merge_environment_settings
+        self._ask: Callable[..., Any] = http.merge_environment_settings
         self._known: dict[Any, dict[str, Any]] = {}
 
     def __call__(
         self, url: str, proxies: dict[str, str] | None, stream: bool | None, verify: Any,
         cert: Any,
-    ) -> dict[str, Any]:
+    ) -> Any:
         if proxies:
             return self._ask(url, proxies, stream, verify, cert)
         http = self._http
