@@ -6,6 +6,7 @@ session of its own whose output is always drained and which is always waited for
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import select
@@ -16,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from typing import cast
 
 from .pulse import Pulse
 
@@ -303,13 +305,18 @@ class Child:
             log.debug("%s ended by itself just now", self.name)
 
     def _drain(self) -> None:
-        said = self._process.stderr or self._process.stdout
-        assert said is not None
-        for raw in iter(lambda: said.readline(LINE_MAX_BYTES), b""):
-            line = raw.decode("utf-8", "replace").rstrip()
-            self.tail.append(line[:KEPT_CHARS])
-            if self._on_line is not None:
-                self._on_line(line)
+        pipe = self._process.stderr or self._process.stdout
+        assert pipe is not None
+        # The pipe itself looks for the end of a line byte by byte.
+        said = io.BufferedReader(cast(io.RawIOBase, pipe))
+        try:
+            for raw in iter(lambda: said.readline(LINE_MAX_BYTES), b""):
+                line = raw.decode("utf-8", "replace").rstrip()
+                self.tail.append(line[:KEPT_CHARS])
+                if self._on_line is not None:
+                    self._on_line(line)
+        finally:
+            said.detach()
         if self._left.is_set():
             self._process.wait()
             self._close_outputs()
