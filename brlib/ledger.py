@@ -350,6 +350,7 @@ class Follower:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._index = str(directory / INDEX)
         self._offset = 0
 
     def rest_bytes(self) -> int:
@@ -359,7 +360,10 @@ class Follower:
     def news(self) -> list[Entry]:
         """The entries since the last call. Raises CaptureDamaged when the index is gone."""
         try:
-            with open(self.directory / INDEX, "rb") as file:
+            # Most looks find nothing.
+            if self._offset and os.stat(self._index).st_size == self._offset:
+                return []
+            with open(self._index, "rb") as file:
                 file.seek(self._offset)
                 data = file.read()
         except OSError as error:
