@@ -121,11 +121,12 @@ TABLE = Table(
           "a process for each segment costs, and looks at no playlist. The streamlink CLI is "
           "measured up to 50: 100 take more than two cores give. Complete: the ledger and its "
           "digests without a gap from the first segment to the last (live: the finished files, "
-          "too); of the others by what the origin gave them and the size of their files. Where a capture's "
-          "CPU goes (`perf record -g` of the worker with 30 recordings): 44 % the interpreter, "
-          "most of it two HTTP requests for each segment through requests and urllib3; 21 % "
-          "BLAKE2b of each segment; 29 % the kernel (receiving, writing, waking threads, pages); "
-          "the daemon itself takes about 6 s an hour without any recording. A live file costs "
-          "an FFmpeg of about 16 MiB of its own memory, which no option for copying lowers "
-          "without probing less.",
+          "too); of the others "
+          "by what the origin gave them and the size of their files. Where a capture's CPU "
+          "goes (`perf record -g` of the worker with 30 recordings, before its reading and "
+          "waiting were made cheaper): 44 % the interpreter, most of it two HTTP requests for "
+          "each segment through requests and urllib3; 21 % BLAKE2b of each segment; 29 % the "
+          "kernel (receiving, writing, waking threads, pages). The daemon takes about 6 s an "
+          "hour without any recording. A live file costs an FFmpeg of about 16 MiB of its own "
+          "memory, which no option for copying lowers without probing less.",
 )
