@@ -80,7 +80,7 @@ def test_without_its_own() -> None:
 
 def test_arguments_that_this_version_does_not_take() -> None:
     own = json.dumps({**dict.fromkeys(NAMES), "ffmpeg_arguments": "-i x"})
-    with pytest.raises(ValueError, match="-i is none of"):
+    with pytest.raises(ValueError, match="'-i' is none of"):
         merged(USUAL, own)
 
 
@@ -102,7 +102,7 @@ def test_arguments_that_this_version_does_not_take() -> None:
     ({"crf": 1.5}, "crf must"), ({"crf": True}, "crf must"), ({"crf": "20"}, "crf must"),
     ({"crf": float("nan")}, "crf must"), ({"crf": 1e300}, "crf must"),
     ({"ffmpeg_arguments": ["-g", "50"]}, "ffmpeg_arguments must be a text"),
-    ({"ffmpeg_arguments": "-i /etc/passwd"}, "ffmpeg_arguments cannot be used: -i is none of"),
+    ({"ffmpeg_arguments": "-i /etc/passwd"}, "ffmpeg_arguments cannot be used: '-i' is none of"),
     ({"ffmpeg_arguments": "-g"}, "ffmpeg_arguments cannot be used: -g needs a value"),
     ({"ffmpeg_arguments": "-crf 20"}, "ffmpeg_arguments cannot be used: -crf is set by crf"),
     ({"ffmpeg_arguments": "x" * 1001}, "ffmpeg_arguments cannot be used: must have at most"),

@@ -27,7 +27,7 @@ WRONG = [
     ("audio_codec = mp3", "audio_codec", "one of copy"),
     ("crf = 64", "crf", "from 0 to 63"), ("crf = 1.5", "crf", "from 0 to 63"),
     ("hardware_acceleration = cuda", "hardware_acceleration", "one of none"),
-    ("ffmpeg_arguments = -i /etc/passwd", "ffmpeg_arguments", "-i is none of the options"),
+    ("ffmpeg_arguments = -i /etc/passwd", "ffmpeg_arguments", "'-i' is none of the options"),
     ("ffmpeg_arguments = out.mp4", "ffmpeg_arguments", "may name no file"),
     ("capture_after = archive", "capture_after", "archive needs an archive_directory"),
     ("archive_directory = data/captures", "archive_directory", "inside the data directory"),
