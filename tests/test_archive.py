@@ -269,3 +269,17 @@ def test_without_an_archive_it_is_kept(home: Home, store: Store) -> None:
     home.settings = replace(home.settings, archive_directory=None)
     assert home.assembly(store)._captures.set_aside(ROW, "archive") is None
     assert home.capture.exists()
+
+
+@pytest.mark.parametrize("made_of_it", [True, False])
+def test_a_capture_that_holds_less_than_was_counted_goes_only_for_a_file_of_its_own(
+    made_of_it: bool, home: Home, store: Store
+) -> None:
+    """Whose file was made of the one in the archive keeps what is here; what a file was just
+    made of is not read once more."""
+    os.rename(home.waiting, home.capture)
+    row = store.recordings.get(ID)
+    more = replace(row, sums=replace(row.sums, captured_bytes=row.sums.captured_bytes + 1))
+    made_of = home.capture if made_of_it else home.captures / "elsewhere"
+    aside = home.assembly(store)._captures.set_aside(more, "delete", made_of)
+    assert (aside is not None) is made_of_it and home.capture.exists() is not made_of_it

@@ -298,7 +298,8 @@ class Assembly:
         """Raises Suspended."""
         job.tell_progress()
         aside = self._captures.set_aside(
-            job.recording, self.plans.processing_of(job.recording).capture_after)
+            job.recording, self.plans.processing_of(job.recording).capture_after,
+            finished.made_of)
         done = aside if aside is not None and aside.suffix == DONE else None
         if done is not None:
             job.kept_trying(

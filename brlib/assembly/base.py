@@ -51,11 +51,13 @@ class Suspended(Exception):
 @dataclass(frozen=True)
 class Finished:
     """The files that came of it, in the order of the broadcast. `trouble`: what is wrong
-    nevertheless."""
+    nevertheless. `made_of`: the capture that all of is in them, None where they are made of
+    files."""
 
     files: tuple[Path, ...]
     size_bytes: int
     trouble: str | None = None
+    made_of: Path | None = None
 
 
 class Task(Protocol):

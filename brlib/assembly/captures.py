@@ -83,9 +83,11 @@ class Captures:
         except OSError as error:
             log.warning("%s: its capture is not taken back: %s", recording_id, error)
 
-    def set_aside(self, recording: Recording, capture_after: str) -> Path | None:
+    def set_aside(
+        self, recording: Recording, capture_after: str, made_of: Path | None = None
+    ) -> Path | None:
         """Take the capture of a finished recording out of its place, if it is not to be kept;
-        where it is now."""
+        where it is now. `made_of`: the one that its file was just made of, to the last byte."""
         name = _LEAVES_AS.get(capture_after)
         if name is None:
             return None
@@ -97,7 +99,7 @@ class Captures:
         try:
             if not self.has(recording):
                 return None
-            if not self.holds(recording):
+            if made_of != capture and not self.holds(recording):
                 log.error("%s: its file was not made of its capture, which is kept: %s",
                           recording.id, capture)
                 return None

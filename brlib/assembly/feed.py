@@ -7,7 +7,7 @@ its first entry to its last, whenever that comes. Run in a pool thread by `Assem
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class Feed:
             self._finish_part()
             self._check_whole(_rest_bytes(follower))
             self._task.counted(self._tally.course)
-            return self._name_files()
+            return replace(self._name_files(), made_of=self._directory)
         finally:
             self._close_media()
             self.abandon()
