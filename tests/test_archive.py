@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from brlib.assembly.archive import EVERY_S, HELD_UP_S
-from brlib.ledger import DONE, INDEX
+from brlib.ledger import ARCHIVE, DONE, INDEX
 from brlib.store import Store
 
 from .archive_home import ID, MOVED, ROW, Home, is_whole, other_disk, used_bytes
@@ -238,6 +238,22 @@ def test_one_whose_row_is_gone(home: Home, store: Store) -> None:
     one = home.assembly(store)
     one._archive.step()
     assert home.there() == MOVED and one.problems() == []
+
+
+def test_one_that_nothing_can_be_made_of_keeps_no_other_waiting(
+    home: Home, store: Store
+) -> None:
+    """Its index is damaged so that reading it fails in a way of its own."""
+    riddle = home.captures / ("rec_000000000000" + ARCHIVE)
+    shutil.copytree(home.waiting, riddle)
+    index = riddle / INDEX
+    index.write_bytes(index.read_bytes().replace(b'TAKEN="2026', b'TAKEN="9999').replace(
+        b"2026-01-01T00:00:00.000000+00:00", b"x").replace(b"#EXTINF:2.002", b"#EXTINF:9e12"))
+    one = home.assembly(store)
+    one._archive.step()
+    assert is_whole(home.target)
+    (problem,) = one.problems()
+    assert "damaged" in problem and riddle.is_dir()
 
 
 @pytest.mark.parametrize("row", [True, False])

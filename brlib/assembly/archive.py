@@ -97,10 +97,11 @@ class CaptureArchive:
         """Raises Suspended."""
         try:
             self._move(recording_id, path)
-        except (RecorderError, OSError, sqlite3.Error) as error:
+        except (RecorderError, OSError, sqlite3.Error, ValueError, OverflowError) as error:
             if not path.exists():
                 log.info("%s: its capture is needed again, or is moved: %s", recording_id, error)
-            elif isinstance(error, CaptureDamaged):
+            elif isinstance(error, (CaptureDamaged, ValueError, OverflowError)):
+                # Of an index that nothing can be made of.
                 self._hold(recording_id, f"it is damaged and stays where it is: {error}", None)
             else:
                 self._hold(recording_id, _said(error), self._clock() + EVERY_S)
