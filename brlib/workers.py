@@ -15,8 +15,9 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import cast
 
 from .pulse import Pulse
@@ -342,6 +343,20 @@ def run(name: str, argv: Sequence[str], deadline_s: float) -> tuple[int | None, 
         child.kill()
         child.stop()
     return code, "\n".join(lines)
+
+
+def end_strays(last_arguments: Collection[str]) -> None:
+    """Kill what an earlier process of ours has left running when it was killed itself: programs
+    of this user that were told to write to these files."""
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            *_, last, _ = (directory / "cmdline").read_bytes().split(b"\0")
+            if os.fsdecode(last) in last_arguments:
+                os.kill(int(directory.name), signal.SIGKILL)
+                log.warning("%s still wrote to %s and is killed", directory.name, os.fsdecode(last))
+        except (OSError, ValueError) as error:
+            # Another's, gone by now, or a thread of the kernel, which has no arguments.
+            log.debug("%s: %s", directory, error)
 
 
 def leftovers(deadline_s: float) -> list[str]:

@@ -14,6 +14,7 @@ from ..errors import ChannelNotFound, Unavailable
 from ..models import Channel, Recording
 from ..processing import Processing, merged
 from ..store import Store
+from ..workers import end_strays
 from .base import Plan
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,14 @@ class Plans:
         return -channel.priority if channel else 0, waits_since.timestamp(), recording.id
 
     def remove_leftovers(self, recording: Recording) -> None:
-        """Temporary files that no process finished. Raises OSError."""
-        for path in self.plan(recording, live=False).leftovers(recording.id):
+        """Temporary files that no process finished. Raises OSError.
+
+        Only an FFmpeg that is fed ends with us, however we end: one that encodes a file would go
+        on for hours beside the next."""
+        found = self.plan(recording, live=False).leftovers(recording.id)
+        if found:
+            end_strays({str(path) for path in found})
+        for path in found:
             path.unlink(missing_ok=True)
 
     def clear_place(self, recording: Recording) -> None:
