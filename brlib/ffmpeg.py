@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import fmp4, mpegts
 from .models import Sums
@@ -68,7 +69,8 @@ def probe_args(ffprobe: str, path: Path) -> list[str]:
     """ffprobe of a finished file: container, duration, streams."""
     return [
         ffprobe, "-v", "error", "-protocol_whitelist", "file", "-of", "json",
-        "-show_entries", "format=duration,size:stream=codec_type,codec_name,nb_frames",
+        "-show_entries", "format=duration,size:stream=codec_type,codec_name,nb_frames,duration"
+        ":stream_tags=DURATION",
         "-i", str(path),
     ]
 
@@ -83,11 +85,12 @@ def progress_value(line: str) -> tuple[str, str] | None:
 
 @dataclass(frozen=True)
 class Probe:
-    """What ffprobe found in a file."""
+    """What ffprobe found in a file; `picture_s` where that says how long it is of itself."""
 
     duration_s: float
     size_bytes: int
     kinds: frozenset[str]
+    picture_s: float | None = None
 
 
 def parse_probe(text: str) -> Probe | None:
@@ -101,9 +104,23 @@ def parse_probe(text: str) -> Probe | None:
             duration_s=float(form.get("duration", 0.0)),
             size_bytes=int(form.get("size", 0)),
             kinds=frozenset(s.get("codec_type", "") for s in answer.get("streams", [])),
+            picture_s=next((_length_s(s) for s in answer.get("streams", [])
+                            if s.get("codec_type") == "video"), None),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _length_s(stream: dict[str, Any]) -> float | None:
+    """Matroska has it among the tags, as hours, minutes and seconds."""
+    tags = stream.get("tags") or {}
+    text = stream.get("duration") or tags.get("DURATION")
+    if not text:
+        return None
+    seconds = 0.0
+    for figure in str(text).split(":"):
+        seconds = 60.0 * seconds + float(figure)
+    return seconds
 
 
 def disagreement(
@@ -124,13 +141,17 @@ def disagreement(
     return None
 
 
-def too_short(probe: Probe, held: Sums) -> str | None:
+def too_short(probe: Probe, held: Sums, copied: bool = True) -> str | None:
     """Whether a file is shorter than its segments claim to be. It may be longer, by the
-    gaps that FFmpeg keeps as time."""
+    gaps that FFmpeg keeps as time. Encoded anew its picture, too: sound that is copied would hide
+    where an encoder has stopped."""
     slack_s = _DURATION_SLACK_S + held.captured_s * _DURATION_SLACK
-    if probe.duration_s >= held.captured_s - slack_s:
+    length_s, what = probe.duration_s, "file"
+    if not copied and probe.picture_s is not None and probe.picture_s < length_s:
+        length_s, what = probe.picture_s, "picture"
+    if length_s >= held.captured_s - slack_s:
         return None
-    return f"the file is {probe.duration_s:.1f} s long, the capture {held.captured_s:.1f} s"
+    return f"the {what} is {length_s:.1f} s long, the capture {held.captured_s:.1f} s"
 
 
 def count_args(

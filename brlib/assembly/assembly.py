@@ -27,14 +27,14 @@ from ..workers import Pool, Worker
 from . import sentences
 from .again import Remux
 from .archive import CaptureArchive
-from .base import FFmpegFailed, Finished, NothingLeft, Plan, Suspended
+from .base import AssemblyFailed, Finished, NothingLeft, Plan, Suspended
 from .captures import Captures
 from .feed import Feed
 from .job import HELD_UP_S, Job
 from .place import Places, files_left, find_originals
 from .plans import Plans
 from .turns import Turns
-from .ways import WayFailed, with_way
+from .ways import WayFailed, is_to_blame, with_way
 
 log = logging.getLogger(__name__)
 
@@ -246,8 +246,12 @@ class Assembly:
         failed on one disk do not begin all at once when it is back.
 
         Raises RecorderError, sqlite3.Error, Suspended."""
+        if job.live and not self.plans.live(job.recording):
+            log.info("%s: its file is made afterwards from now on", job.recording.id)
+            job.live = False
         if job.live:
             return self._try(job)
+        job.until_closed()
         job.rank = self.plans.rank(job.recording)
         with self._turns.turn(job):
             return self._try(job)
@@ -272,8 +276,9 @@ class Assembly:
         plan, trouble = with_way(plain, wanted, job, job.passed_over)
         try:
             finished = self._source(job, plan).run()
-        except FFmpegFailed as error:
-            if plan.way is None or error.of_disk:
+        except AssemblyFailed as error:
+            if plan.way is None or not is_to_blame(
+                    plan.way, error, job.recording.sums.captured_bytes, job.doubted):
                 raise
             raise WayFailed(plan.way.encoder, str(error)) from error
         if trouble is None:
@@ -297,9 +302,8 @@ class Assembly:
     def _complete(self, job: Job, finished: Finished) -> None:
         """Raises Suspended."""
         job.tell_progress()
-        aside = self._captures.set_aside(
-            job.recording, self.plans.processing_of(job.recording).capture_after,
-            finished.made_of)
+        wanted = job.kept_trying(lambda: self.plans.processing_of(job.recording))
+        aside = self._captures.set_aside(job.recording, wanted.capture_after, finished.made_of)
         done = aside if aside is not None and aside.suffix == DONE else None
         if done is not None:
             job.kept_trying(
@@ -326,11 +330,8 @@ class Assembly:
         """Raises Suspended."""
         message = sentences.for_person(job.recording.id, error)
         log.error("%s failed: %s", job.recording.id, message)
-        while not job.closed.wait(0.5):
-            # A recording fails when it is over, not while it runs.
-            job.moved()
-            if job.stop.is_set():
-                return
+        # A recording fails when it is over, not while it runs.
+        job.until_closed()
         current = job.kept_trying(lambda: self._store.recordings.get(job.recording.id))
         files = files_left(current.files, Path(
             current.output_directory or self._settings().output_directory))

@@ -24,8 +24,11 @@ class AssemblyFailed(RecorderError):
 
     `what` happened, and what a person can do: `advice` goes on behind a colon, as in
     "install it". `hopeless`: another try would end alike. `of_disk`: it passes with the trouble
-    of the output disk, however long that lasts.
+    of the output disk, however long that lasts. `made_bytes`: how
+    much an encoder had made when the disk was full.
     """
+
+    made_bytes = 0
 
     def __init__(
         self, what: str, advice: str = "", hopeless: bool = False, of_disk: bool = False
@@ -37,7 +40,14 @@ class AssemblyFailed(RecorderError):
 
 
 class FFmpegFailed(AssemblyFailed):
-    """It ended badly, hung, or made something else: what it was told may be to blame."""
+    """It ended badly, hung, or made something else: what it was told may be to blame. `passing`:
+    rather the machine, at that moment."""
+
+    def __init__(
+        self, what: str, advice: str = "", of_disk: bool = False, passing: bool = False
+    ) -> None:
+        super().__init__(what, advice, of_disk=of_disk)
+        self.passing = passing
 
 
 class NothingLeft(Conflict):

@@ -36,6 +36,8 @@ DISK_LOOK_S = 3.0
 DISK_WAIT_MAX_S = 600.0
 # What a finished file needs at least, of its capture.
 ROOM_SHARE = 0.9
+# Of the size that a file had when the disk was full: what has to be free for another try.
+MORE_SHARE = 1.05
 T = TypeVar("T")
 
 
@@ -59,6 +61,7 @@ class Job:
         self.fed_bytes = 0
         # Encoders that failed at it and why, and whose turn it is among those that wait.
         self.passed_over: dict[str, str] = {}
+        self.doubted: set[str] = set()
         self.rank: tuple[int, float, str] = (0, 0.0, recording.id)
         self._told_s = 0.0
         self._moved_s = time.monotonic()
@@ -80,6 +83,13 @@ class Job:
         """Ask to end; returns at once, idempotent."""
         self.stop.set()
         self._woken.set()
+
+    def until_closed(self) -> None:
+        """Raises Suspended."""
+        while not self.closed.wait(0.5):
+            self.moved()
+            if self.stop.is_set():
+                raise Suspended
 
     # Tries.
 
@@ -121,19 +131,22 @@ class Job:
                 self.recording.id, error=self.trouble))
         until_s = time.monotonic() + DISK_WAIT_MAX_S
         self._rest(DISK_LOOK_S)
-        while time.monotonic() < until_s and not self._disk_looks_well():
+        while self._fills(error.made_bytes) or (
+                time.monotonic() < until_s and not self._disk_looks_well()):
             self._rest(DISK_LOOK_S)
 
     def _disk_looks_well(self) -> bool:
-        if self.recording.output_directory is None:
+        directory = self.recording.output_directory
+        if directory is None:
             return True
-        directory = Path(self.recording.output_directory)
-        try:
-            return (os.access(directory, os.W_OK | os.X_OK) and shutil.disk_usage(directory).free
-                    >= ROOM_SHARE * self.recording.sums.captured_bytes)
-        except OSError as error:
-            log.debug("%s: %s", directory, error)
-            return False
+        return os.access(directory, os.W_OK | os.X_OK) and (
+            _free_bytes(directory) >= ROOM_SHARE * self.recording.sums.captured_bytes)
+
+    def _fills(self, made_bytes: int) -> bool:
+        """Whether a file that was encoded so far would find the disk full again: to make it takes
+        hours."""
+        directory = self.recording.output_directory
+        return directory is not None and 0 <= _free_bytes(directory) < MORE_SHARE * made_bytes
 
     def _rest(self, seconds: float) -> None:
         """Until the next try; that is at once when the recording ends. Raises Suspended."""
@@ -214,6 +227,15 @@ class Job:
             url = None
         course = self._store.recordings.find_course(recording.id)
         return sidecar.of(replace(recording, files=files), course, url, self._daemon)
+
+
+def _free_bytes(directory: str) -> int:
+    """-1 where nobody can tell."""
+    try:
+        return shutil.disk_usage(directory).free
+    except OSError as error:
+        log.debug("%s: %s", directory, error)
+        return -1
 
 
 def _alike(path: Path, other: Path) -> bool:

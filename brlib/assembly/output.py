@@ -20,7 +20,7 @@ from ..disk import sync
 from ..models import Sums
 from . import marks, sentences
 from .base import AssemblyFailed, Plan, Task
-from .process import CLOSING_MAX_S, FFmpeg, count_packets, find_probe
+from .process import CLOSING_MAX_S, FFmpeg, count_packets, find_probe, made_bytes
 
 log = logging.getLogger(__name__)
 
@@ -78,13 +78,13 @@ class FFmpegOutput:
         probe = find_probe(self._plan, self.path, self._task)
         problem = ffmpeg.disagreement(probe, held, kinds, self._plan.way is None)
         if probe is not None and problem is None:
-            problem = ffmpeg.too_short(probe, held)
+            problem = ffmpeg.too_short(probe, held, self._plan.way is None)
             if problem is not None and self._same_packets(kinds, source):
                 problem = None
         if problem:
             raise sentences.disagrees(
                 problem, self._process.said, self._plan.directory,
-                shutil.disk_usage(self.path.parent).free)
+                shutil.disk_usage(self.path.parent).free, made_bytes(self._plan, self.path))
         if probe is not None:
             self._mark(probe, chapters(probe.duration_s))
         sync(self.path)

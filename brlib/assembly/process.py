@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from .. import ffmpeg
@@ -23,6 +24,9 @@ SILENT_MAX_S = 60.0
 # The same at its end: closing a file on a network share sends all that is still in memory,
 # with no sign of life meanwhile. (The index of ten hours is written in 0.4 s, with signs.)
 CLOSING_MAX_S = 600.0
+# And so long an encoder that does have the processor: a slow one on a small machine takes minutes
+# for a picture and those that it has put by.
+ENCODING_MAX_S = 3600.0
 LOOK_EVERY_S = 0.25
 GONE_MAX_S = 2.0
 PROBE_MAX_S = 60.0
@@ -44,6 +48,10 @@ class FFmpeg:
         self._reports = 0
         self._alive = (0, "")
         self._alive_s = time.monotonic()
+        self._worked = ""
+        self._worked_s = self._alive_s
+        self._made_s = 0.0
+        self._target = Path(args[-1])
         try:
             self._child = Child(f"ffmpeg-{name}", args, feed=feed, on_line=self._heard,
                                 nice=plan.nice)
@@ -52,6 +60,9 @@ class FFmpeg:
 
     def _heard(self, line: str) -> None:
         self._reports += 1
+        found = ffmpeg.progress_value(line)
+        if found is not None and found[0] == "out_time_us" and found[1].isdigit():
+            self._made_s = int(found[1]) / 1e6
 
     def write(self, data: bytes) -> None:
         """Feed it. Raises AssemblyFailed, Suspended."""
@@ -71,29 +82,45 @@ class FFmpeg:
         """Why it takes no more input."""
         code = self._child.wait(GONE_MAX_S)
         if code:
-            return sentences.of_exit(code, self.said, self._plan.directory)
+            return self._failed(code)
         return FFmpegFailed(
             f"FFmpeg ended early, without an error ({' / '.join(self.said[-3:])})",
             "see whether ffmpeg_path is really FFmpeg")
 
-    def end(self, silent_max_s: float) -> None:
-        """Wait until it has done its work. Raises AssemblyFailed, Suspended."""
+    def end(
+        self, silent_max_s: float, made: Callable[[float], None] = lambda seconds: None
+    ) -> None:
+        """Wait until it has done its work; `made` hears how many seconds are in the file. Raises
+        AssemblyFailed, Suspended."""
         self._child.end_input()
         self._alive_s = time.monotonic()
         while (code := self._child.wait(LOOK_EVERY_S)) is None:
             self._check(False, silent_max_s)
+            made(self._made_s)
         if code != 0:
-            raise sentences.of_exit(code, self.said, self._plan.directory)
+            raise self._failed(code)
+
+    def _failed(self, code: int) -> AssemblyFailed:
+        return sentences.of_exit(
+            code, self.said, self._plan.directory, made_bytes(self._plan, self._target))
 
     def _check(self, moved: bool, silent_max_s: float) -> None:
-        """Judge whether it is alive: it takes input, it reports, or bytes go in and out."""
+        """Judge whether it is alive: it takes input, it reports, or bytes go in and out. One that
+        encodes does nothing of that for a while and works all the same: a report comes only
+        between two pictures, and none once its input is at its end."""
         if self._task.stop.is_set():
             raise Suspended
         self._task.moved()
         alive = (self._reports, _traffic(self._child.pid))
+        now_s = time.monotonic()
         if moved or alive != self._alive:
-            self._alive, self._alive_s = alive, time.monotonic()
-        elif (silent_s := time.monotonic() - self._alive_s) >= silent_max_s:
+            self._alive, self._alive_s = alive, now_s
+            return
+        if self._plan.way is not None and (worked := _worked(self._child.pid)) != self._worked:
+            self._worked, self._worked_s = worked, now_s
+        silent_s = now_s - self._alive_s
+        idle_s = now_s - max(self._alive_s, self._worked_s)
+        if idle_s >= silent_max_s or silent_s >= max(silent_max_s, ENCODING_MAX_S):
             self._child.kill()
             raise sentences.hangs(silent_s, self._plan.directory)
 
@@ -117,6 +144,24 @@ def _traffic(pid: int) -> str:
         return Path(f"/proc/{pid}/io").read_text()
     except OSError:
         return ""
+
+
+def _worked(pid: int) -> str:
+    """What it has had of the processor, all its threads together (proc(5): utime, stime)."""
+    try:
+        _, _, behind = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+    except OSError:
+        return ""
+    return " ".join(behind.split()[11:13])
+
+
+def made_bytes(plan: Plan, path: Path) -> int:
+    """How much an encoder has made; 0 of what is copied."""
+    try:
+        return path.stat().st_size if plan.way is not None else 0
+    except OSError as error:
+        log.debug("%s: %s", path, error)
+        return 0
 
 
 def find_probe(plan: Plan, path: Path, task: Task) -> ffmpeg.Probe | None:

@@ -50,6 +50,9 @@ _MEMORY_ADVICE = "free some, or lower max_concurrent_processing"
 FULL_BYTES = 1024 ** 2
 # What a shell or a container says of a process that a signal ended.
 _SHELL_SIGNAL = 128
+_ASKED_TO_END = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+# What FFmpeg itself ends with then, its file closed; rarely for other reasons.
+_ASKED = 255
 
 
 def of_disk(error: OSError, directory: Path) -> AssemblyFailed:
@@ -78,34 +81,47 @@ def not_started(program: str, option: str, error: OSError) -> AssemblyFailed:
                           "install it or set ffmpeg_path")
 
 
-def of_exit(code: int, said: Sequence[str], directory: Path) -> AssemblyFailed:
-    """FFmpeg ended with a code other than 0, having said this last."""
+def of_exit(
+    code: int, said: Sequence[str], directory: Path, made_bytes: int = 0
+) -> AssemblyFailed:
+    """FFmpeg ended with a code other than 0, having said this last. `made_bytes`: what an encoder
+    had made by then."""
     words = " / ".join(said[-3:]) or "it said nothing"
     text = "\n".join(said)
     if (found := _disk_named(text)) is not None:
         what, advice = _BY_ERRNO[found]
-        return FFmpegFailed(
+        return _with_size(found, made_bytes, FFmpegFailed(
             f"{what.format(directory=directory)}: FFmpeg failed ({code}: {words})", advice,
-            of_disk=found not in _OF_THE_FILE)
+            of_disk=found not in _OF_THE_FILE))
     killed_by = -code if code < 0 else code - _SHELL_SIGNAL
     if os.strerror(errno.ENOMEM) in text:
-        return FFmpegFailed(f"FFmpeg had not enough memory ({words})", _MEMORY_ADVICE)
+        return FFmpegFailed(
+            f"FFmpeg had not enough memory ({words})", _MEMORY_ADVICE, passing=True)
     if killed_by == signal.SIGKILL:
         return FFmpegFailed(
-            "FFmpeg was killed, as the system does when memory runs out", _MEMORY_ADVICE)
+            "FFmpeg was killed, as the system does when memory runs out", _MEMORY_ADVICE,
+            passing=True)
     if code in (126, 127):
         return FFmpegFailed(f"FFmpeg cannot be run ({words})", "install it anew")
     if killed_by in set(signal.Signals):
         return FFmpegFailed(
-            f"FFmpeg was ended by {signal.Signals(killed_by).name} ({words})", "try again")
-    return FFmpegFailed(f"FFmpeg failed ({code}: {words})", _OTHER_WAY)
+            f"FFmpeg was ended by {signal.Signals(killed_by).name} ({words})", "try again",
+            passing=killed_by in _ASKED_TO_END)
+    return FFmpegFailed(
+        f"FFmpeg failed ({code}: {words})", _OTHER_WAY, passing=code == _ASKED)
+
+
+def _with_size(number: int, made_bytes: int, error: AssemblyFailed) -> AssemblyFailed:
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        error.made_bytes = made_bytes
+    return error
 
 
 def hangs(silent_s: float, directory: Path) -> AssemblyFailed:
     """FFmpeg did nothing any more."""
     return FFmpegFailed(
         f"FFmpeg hung: for {silent_s:.0f} s it read, wrote and said nothing",
-        f"see whether the output disk answers ({directory})")
+        f"see whether the output disk answers ({directory})", passing=True)
 
 
 def _disk_named(text: str) -> int | None:
@@ -114,7 +130,7 @@ def _disk_named(text: str) -> int | None:
 
 
 def disagrees(
-    problem: str, said: Sequence[str], directory: Path, free_bytes: int
+    problem: str, said: Sequence[str], directory: Path, free_bytes: int, made_bytes: int = 0
 ) -> AssemblyFailed:
     """The file was made, and is not what the capture holds. FFmpeg 5.1.9 may end with code 0
     although the disk took no more."""
@@ -122,7 +138,8 @@ def disagrees(
     if number is None and free_bytes < FULL_BYTES:
         number = errno.ENOSPC
     if number is not None:
-        return of_disk(OSError(number, os.strerror(number)), directory)
+        return _with_size(
+            number, made_bytes, of_disk(OSError(number, os.strerror(number)), directory))
     return FFmpegFailed(
         f"The finished file does not agree with the capture ({problem})", _OTHER_WAY)
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from .. import encoding
 from ..encoding import Encoding, Way
-from .base import Plan, Task
+from .base import AssemblyFailed, FFmpegFailed, Plan, Task
 from .process import why_not
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,22 @@ class WayFailed(Exception):
 
 # What FFmpeg says against a way; None: it is able to.
 Trial = Callable[[Plan, Way, Task], str | None]
+
+
+def is_to_blame(
+    way: Way, error: AssemblyFailed, captured_bytes: int, doubted: set[str]
+) -> bool:
+    """Whether another try by this way would most likely end alike. `doubted` are the encoders
+    that have failed for once by something that passes; that is added to."""
+    if error.of_disk:
+        # Room is kept for as much as the capture holds: with less another file may do.
+        return error.made_bytes > captured_bytes
+    if not isinstance(error, FFmpegFailed):
+        return False
+    if not error.passing or way.hardware is not None or way.encoder in doubted:
+        return True
+    doubted.add(way.encoder)
+    return False
 
 
 def with_way(
