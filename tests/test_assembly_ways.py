@@ -131,6 +131,19 @@ def test_the_highest_priority_is_next() -> None:
     assert order == [-5, 1, 3]
 
 
+def test_many_who_wait_ask_once_for_each_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, really = list[str | None](), Turns._wait
+
+    def wait(turns: Turns, place: str | None) -> bool:
+        asked.append(place)
+        return really(turns, place)
+
+    turns = Turns(lambda: 1)
+    turns._waiting = [Ranked(rank) for rank in range(500)]
+    monkeypatch.setattr(Turns, "_wait", wait)
+    assert turns._first() is turns._waiting[0] and asked == [""]
+
+
 def test_a_child_stands_back() -> None:
     child = Child("nice", ["cat"], feed=True, nice=7)
     try:

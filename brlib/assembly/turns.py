@@ -69,7 +69,9 @@ class Turns:
 
     def _first(self) -> Waiting | None:
         """Of those who could begin now."""
-        able = [one for one in self._waiting if not self._wait(one.place)]
+        # Everyone who waits asks this, when a turn ends.
+        held = {place: self._wait(place) for place in {one.place for one in self._waiting}}
+        able = [one for one in self._waiting if not held[one.place]]
         return min(able, key=lambda one: one.rank, default=None)
 
     def _wait(self, place: str | None) -> bool:
