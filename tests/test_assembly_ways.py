@@ -228,6 +228,13 @@ exec /usr/bin/ffmpeg "$@"
     assert recording.error is None and video_frames(path) == frames(captured)
 
 
+def test_a_copy_does_not_wait_behind_an_encoding(engine: Callable[..., Engine]) -> None:
+    one = engine(processing_timing="after", max_concurrent_processing=1)
+    with one.service.assembly._encodings.turn(Waits()), Origin(window=0) as origin:
+        record(one, origin, 6)
+        assert stream_kinds(Path(one.wait_complete().files[0])) == ["h264 160x90", "aac"]
+
+
 def test_a_filter_that_does_not_fit_the_picture_leaves_a_copy(
     again: Callable[..., Recording], captured: Captured
 ) -> None:

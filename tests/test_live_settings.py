@@ -127,7 +127,7 @@ def test_one_more_is_finished_at_a_time(live: Engine) -> None:
     assembly = live.service.assembly
     live.service.configuration.change(
         {"max_concurrent_processing": 1, "processing_timing": "after"})
-    with assembly._turns.turn(Waits()), Origin() as origin:
+    with assembly._copies.turn(Waits()), Origin() as origin:
         live.add(filled(origin).url)
         live.wait_segments(4)
         origin.end()

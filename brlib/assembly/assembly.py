@@ -50,7 +50,9 @@ class Assembly:
         self._bus = bus
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
-        self._turns = Turns(lambda: self._settings().max_concurrent_processing)
+        # Two lines: a copy takes seconds and does not wait behind hours of encoding.
+        self._copies, self._encodings = (
+            Turns(lambda: self._settings().max_concurrent_processing) for _ in range(2))
         self.plans = Plans(settings, store)
         self._places = Places()
         self._captures = Captures(settings)
@@ -253,7 +255,8 @@ class Assembly:
             return self._try(job)
         job.until_closed()
         job.rank = self.plans.rank(job.recording)
-        with self._turns.turn(job):
+        encodes = self.plans.processing_of(job.recording).mode == "reencode"
+        with (self._encodings if encodes else self._copies).turn(job):
             return self._try(job)
 
     def _try(self, job: Job) -> Finished:
