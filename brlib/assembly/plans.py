@@ -27,6 +27,8 @@ class Plans:
     def __init__(self, settings: Callable[[], Settings], store: Store) -> None:
         self._settings = settings
         self._store = store
+        # Of which channel that was told last.
+        self._passed_over: tuple[str, str] | None = None
 
     def processing_of(self, recording: Recording) -> Processing:
         """As the settings and its channel say now."""
@@ -34,8 +36,11 @@ class Plans:
         try:
             return merged(usual, channel.processing if channel else None)
         except ValueError as error:
-            # What an earlier version let through.
-            log.warning("%s: its channel's own processing is passed over: %s", recording.id, error)
+            # What an earlier version let through. Storage's rules ask again and again.
+            if (said := (recording.channel_id, str(error))) != self._passed_over:
+                self._passed_over = said
+                log.warning("%s: its channel's own processing is passed over: %s",
+                            recording.channel_name, error)
             return usual
 
     def live(self, recording: Recording) -> bool:
