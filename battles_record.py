@@ -72,6 +72,8 @@ def demo(arguments: argparse.Namespace) -> int:
 def check_config(arguments: argparse.Namespace) -> int:
     path = config.find_file(arguments.config, os.environ)
     settings = config.load(path, os.environ)
+    if problems := config.unusable(settings):
+        raise ConfigError(str(path or "built-in defaults"), problems)
     for program in (settings.ffmpeg_path, settings.ffprobe_path):
         if shutil.which(program) is None:
             print(f"{program} is not there (yet): ffmpeg_path in [processing]", file=sys.stderr)

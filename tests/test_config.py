@@ -218,6 +218,18 @@ def test_check_config(ini: Path) -> None:
     assert len(wrong.stderr.splitlines()) == 2
 
 
+@pytest.mark.parametrize("name", ["output_directory", "archive_directory", "data_directory"])
+def test_a_directory_that_is_a_file_is_named(name: str, ini: Path) -> None:
+    section = "processing" if name == "archive_directory" else "storage"
+    (ini.parent / "file").touch()
+    ini.write_text(f"[server]\nport = 0\n[{section}]\n{name} = file\n")
+    wrong = run_command("check-config", "--config", str(ini))
+    assert wrong.returncode == 2 and f"{name}: must be a directory" in wrong.stderr
+    if name == "output_directory":
+        served = run_command("serve", "--config", str(ini))
+        assert served.returncode != 0 and f"{name} in [storage] cannot be used" in served.stderr
+
+
 def test_api_key_commands(ini: Path) -> None:
     ini.touch()
     made = run_command("api-key", "create", "a label", "--read", "--config", str(ini))

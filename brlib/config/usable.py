@@ -13,6 +13,12 @@ from .settings import Settings, different
 _DIRECTORIES = frozenset(("archive_directory", "data_directory", "output_directory"))
 
 
+def unusable(settings: Settings) -> list[Problem]:
+    """The directories that a start could not use. Changes nothing; root may find out more then."""
+    return [Problem(name, problem) for name in sorted(_DIRECTORIES)
+            if (place := getattr(settings, name)) and (problem := _problem(place))]
+
+
 def find_problems(before: Settings, after: Settings, captures: Path) -> list[Problem]:
     """What is wrong with the directories that are others than before. Changes nothing.
 

@@ -16,6 +16,7 @@ import signal
 import socket
 import sqlite3
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
@@ -24,6 +25,7 @@ from .. import heap
 from ..ballast import Ballast
 from ..config import Configuration, Settings
 from ..errors import RecorderError, Unavailable
+from ..naming import inside
 from ..notify import Notifier
 from ..omitted import leave_out
 from ..workers import leftovers
@@ -111,11 +113,22 @@ class Server(BaseApplication):  # type: ignore[misc]
         try:
             service.start()
         except (RecorderError, OSError, sqlite3.Error) as error:
-            why = Ballast(self._settings.data_directory).reason(error)
+            why = _option_of(error, self._settings) + (
+                Ballast(self._settings.data_directory).reason(error))
             print(f"battles-record cannot start: {why}", file=sys.stderr)
             sys.exit(BOOT_FAILED)
         _tell_first_admin(service.first_admin)
         return create_app(service)
+
+
+def _option_of(error: Exception, settings: Settings) -> str:
+    """Which option names the directory that an error is about, as the beginning of a sentence."""
+    path = getattr(error, "filename", None)
+    for name in ("data_directory", "output_directory"):
+        place = getattr(settings, name)
+        if isinstance(path, str) and (Path(path) == place or inside(Path(path), place)):
+            return f"{name} in [storage] cannot be used: "
+    return ""
 
 
 def serve(configuration: Configuration) -> int:
