@@ -45,7 +45,7 @@ INSIDE = {
               ("api_keys", "channels", "credentials", "platform_ids", "recordings", "rests",
                "quota_states", "users"),
               ("tables",), ("damage",), ("salvage",), ("rebuild",), ("__init__",)),
-    "platforms": (("base", "deadline", "kept", "trust"), ("heads",),
+    "platforms": (("base", "deadline", "kept", "trust"), ("heads", "repeated"),
                   ("answers", "sessions", "streams", "youtube_address"), ("bare", "kick_names"),
                   ("live_manifest",),
                   ("liveness", "page", "kick_api", "twitch_api", "youtube_api",

@@ -12,6 +12,7 @@ import http.client
 import io
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from requests import PreparedRequest
@@ -91,9 +92,34 @@ def plain_answer(raw: Any) -> _Answer | None:
 class TimelyAdapter(HTTPAdapter):
     """Raises ReadTimeout for an answer that does not begin within HEAD_MAX_S."""
 
+    # The host that was asked last, and its pool.
+    _last: tuple[Any, Any] | None = None
+
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def get_connection_with_tls_context(
+        self, request: PreparedRequest, verify: bool | str | None,
+        proxies: Mapping[str, str] | None = None, cert: Any = None,
+    ) -> Any:
+        """As of HTTPAdapter, which makes up a pool's key of the address each time. What one
+        says behind its host does not choose the pool."""
+        if proxies:
+            return super().get_connection_with_tls_context(request, verify, proxies, cert)
+        asked = (*(request.url or "").split("/", 3)[:3], verify, cert)
+        if self._last is None or self._last[0] != asked:
+            found = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            self._last = asked, found
+            return found
+        return self._last[1]
+
+    def request_url(self, request: PreparedRequest, proxies: Mapping[str, str] | None) -> str:
+        return super().request_url(request, proxies) if proxies else request.path_url
+
+    def close(self) -> None:
+        self._last = None
+        super().close()
 
     def build_connection_pool_key_attributes(
         self, request: PreparedRequest, verify: bool | str, cert: Any = None

@@ -18,7 +18,7 @@ from typing import Any
 from requests import ConnectTimeout, PreparedRequest, Response
 from requests.adapters import BaseAdapter
 from requests.auth import HTTPBasicAuth
-from requests.sessions import Session, SessionRedirectMixin
+from requests.sessions import SessionRedirectMixin
 from requests.utils import get_auth_from_url
 from streamlink.session.session import Streamlink
 from streamlink.plugin import Plugin
@@ -26,6 +26,7 @@ from urllib3.exceptions import ProtocolError
 
 from .deadline import left_s, until_s
 from .heads import TimelyAdapter
+from .repeated import Environment, Prepared
 
 # For answers that are read whole: playlists, pages, an API's objects.
 WHOLE_MAX_S = 15.0
@@ -52,8 +53,6 @@ OPTIONS: dict[str, Any] = {
 
 
 REDIRECTS_MAX = 5
-# A session is for one channel or stream: its media come from a few.
-HOSTS_KEPT = 32
 
 
 def _only_ours(request: PreparedRequest) -> PreparedRequest:
@@ -138,32 +137,6 @@ def _mount(mount: Callable[[str, BaseAdapter], None], prefix: str, adapter: Base
     mount(prefix, adapter if bounded else _Around(adapter))
 
 
-class _Environment:
-    """A session's `merge_environment_settings`, which goes through the whole environment three
-    times for each request. A process's own does not change: asked once for each host."""
-
-    def __init__(self, http: Session) -> None:
-        self._http = http
-        self._ask: Callable[..., Any] = http.merge_environment_settings
-        self._known: dict[Any, dict[str, Any]] = {}
-
-    def __call__(
-        self, url: str, proxies: dict[str, str] | None, stream: bool | None, verify: Any,
-        cert: Any,
-    ) -> Any:
-        if proxies:
-            return self._ask(url, proxies, stream, verify, cert)
-        http = self._http
-        asked = (*url.split("/", 3)[:3], stream, verify, cert, http.stream, http.verify,
-                 http.cert, http.trust_env, *http.proxies.items())
-        found = self._known.get(asked)
-        if found is None:
-            if len(self._known) >= HOSTS_KEPT:
-                self._known.clear()
-            found = self._known[asked] = self._ask(url, {}, stream, verify, cert)
-        return {**found, "proxies": dict(found["proxies"])}
-
-
 class Sessions:
     """Makes sessions and finds plugins; safe from every thread."""
 
@@ -177,7 +150,8 @@ class Sessions:
         session.http.max_redirects = REDIRECTS_MAX
         session.http.auth = _only_ours
         setattr(session.http, "rebuild_auth", _not_of_netrc)
-        setattr(session.http, "merge_environment_settings", _Environment(session.http))
+        setattr(session.http, "merge_environment_settings", Environment(session.http))
+        setattr(session.http, "prepare_request", Prepared(session.http, _only_ours))
         for scheme in ("http://", "https://"):
             session.http.mount(scheme, BoundedAdapter())
         setattr(session.http, "mount", partial(_mount, session.http.mount))
