@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -24,10 +25,22 @@ def tree(roots: Iterable[int]) -> list[int]:
     return found
 
 
-def cpu_s(roots: Iterable[int]) -> float:
-    """CPU seconds of a tree so far, in user and kernel mode, with those of children that have
-    ended and were waited for."""
-    return sum(sum(map(int, _stat(pid)[_TIMES])) for pid in tree(roots)) / _TICKS_PER_S
+@dataclass(frozen=True)
+class Times:
+    """CPU seconds, in user mode and in all."""
+
+    user_s: float
+    cpu_s: float
+
+
+def times(roots: Iterable[int]) -> Times:
+    """What a tree has taken so far, with children that have ended and were waited for."""
+    user = kernel = 0
+    for pid in tree(roots):
+        if fields := _stat(pid):
+            own_user, own_kernel, ended_user, ended_kernel = map(int, fields[_TIMES])
+            user, kernel = user + own_user + ended_user, kernel + own_kernel + ended_kernel
+    return Times(user / _TICKS_PER_S, (user + kernel) / _TICKS_PER_S)
 
 
 def pss_bytes(roots: Iterable[int]) -> int:
