@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from hashlib import blake2b
+from hashlib import sha256
 
 from .errors import CaptureDamaged
 from .models import Change, Course, Gap, Sums
@@ -20,8 +20,12 @@ CHANGING = ("title", "category")
 
 
 def digest_of(body: bytes) -> str:
-    """16 hex digits that tell one segment from another (BLAKE2b, 64 bits)."""
-    return blake2b(body, digest_size=8).hexdigest()
+    """16 hex digits that tell one segment from another: the first ones that `sha256sum` prints.
+
+    Most processors of recorders have instructions for it; with them it takes half of BLAKE2b's
+    time. Against a torn disk and a repeated segment 64 bits are plenty; nobody is kept out.
+    """
+    return sha256(body).hexdigest()[:16]
 
 
 @dataclass
