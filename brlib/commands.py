@@ -1,7 +1,8 @@
 """The command line's `user`, `api-key` and `import-channels`: what they take, do and print.
 
 Hung into the program's parser by `battles_record.py`. They work on the database, whether the
-daemon runs or not; what they change holds for it at once.
+daemon runs or not; what they change holds for it at once. What only they need is imported
+when one runs: whoever serves would keep it in memory.
 """
 
 from __future__ import annotations
@@ -13,22 +14,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from . import config
-from .accounts import Accounts
-from .channel_csv import Row
 from .config import Settings
 from .errors import RecorderError
 from .models import Channel, Role, iso
-from .passwords import PASSWORD_MAX
-from .store import Store, open_store
-from .store.api_keys import FULL, READ
+
+if TYPE_CHECKING:
+    from .accounts import Accounts
+    from .channel_csv import Row
+    from .store import Store
 
 OK, FAILED, USAGE = 0, 1, 2
 CONFIG_HELP = "default: $BR_CONFIG, else ./config.ini, else built-in defaults"
-# A character of UTF-8 has up to 4 bytes; a line that is cut is too long for a password.
-LINE_MAX = 4 * PASSWORD_MAX + 2
-
 IMPORT_MAX_BYTES = 1024 * 1024
 
 Run = Callable[[argparse.Namespace], int]
@@ -83,6 +82,8 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
 
 @contextmanager
 def _store(arguments: argparse.Namespace) -> Iterator[Store]:
+    from .store import open_store
+
     settings = read_settings(arguments)
     settings.data_directory.mkdir(parents=True, exist_ok=True)
     with closing(open_store(settings.database_path)) as store:
@@ -91,6 +92,8 @@ def _store(arguments: argparse.Namespace) -> Iterator[Store]:
 
 @contextmanager
 def _accounts(arguments: argparse.Namespace) -> Iterator[Accounts]:
+    from .accounts import Accounts
+
     settings = read_settings(arguments)
     with _store(arguments) as store:
         yield Accounts(store, lambda: settings)
@@ -150,7 +153,10 @@ def new_password() -> str:
 
 
 def _first_line() -> str:
-    line = sys.stdin.buffer.readline(LINE_MAX) if sys.stdin else b""
+    from .passwords import PASSWORD_MAX
+
+    # A character of UTF-8 has up to 4 bytes; a line that is cut is too long for a password.
+    line = sys.stdin.buffer.readline(4 * PASSWORD_MAX + 2) if sys.stdin else b""
     try:
         password = line.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -165,6 +171,8 @@ def _first_line() -> str:
 
 
 def create_key(arguments: argparse.Namespace) -> int:
+    from .store.api_keys import FULL, READ
+
     if not arguments.label.strip() or not arguments.label.isprintable():
         raise RecorderError("The label must say what the key is for")
     with _store(arguments) as store:

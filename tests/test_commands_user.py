@@ -41,7 +41,7 @@ def user(
     """Runs `user …` with something on standard input; the exit code."""
     ini = tmp_path / "config.ini"
     ini.write_text("[storage]\ndata_directory = .\n")
-    monkeypatch.setattr("brlib.commands.Accounts", lambda store, settings: world.accounts)
+    monkeypatch.setattr("brlib.accounts.Accounts", lambda store, settings: world.accounts)
 
     def run(*arguments: str, stdin: bytes = b"", terminal: bool = False) -> int:
         kind = Terminal if terminal else io.TextIOWrapper

@@ -231,8 +231,8 @@ def test_websockets_are_pinged_and_bounded() -> None:
 
 def test_the_master_loads_no_more_than_it_needs() -> None:
     """What it has in memory, the worker has once more."""
-    code = ("import sys, brlib.web.server; print(*({'streamlink', 'flask', 'requests', 'lxml'}"
-            " & set(sys.modules)))")
+    code = ("import sys, battles_record, brlib.web.server; print(*({'streamlink', 'flask', 'jwt',"
+            "'requests', 'lxml', 'werkzeug', 'brlib.store'} & set(sys.modules)))")
     assert run_python(code) == ""
 
 

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.http import errors as refusals
 from gunicorn.workers.gthread import TConn, ThreadWorker
-from werkzeug.exceptions import RequestTimeout
 
 from .wire import LATE, Asked, ClientSocket, asked, refusal
 
@@ -53,7 +52,7 @@ REFUSALS = {
     refusals.LimitRequestLine: 414, refusals.LimitRequestHeaders: 431,
     refusals.UnsupportedTransferCoding: 501, refusals.InvalidResponseHeader: 500,
     refusals.InvalidResponseHeaderName: 500, refusals.ConfigurationProblem: 400,
-    refusals.ParseException: 400, RequestTimeout: 408,
+    refusals.ParseException: 400,
 }
 BUSY = "Too many large bodies arrive at the same time: try again soon"
 
@@ -136,7 +135,10 @@ class RecorderWorker(ThreadWorker):  # type: ignore[misc]
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """What gunicorn refuses before the application sees it, in the API's shape instead of
         as a page of HTML."""
-        status = next((s for kind, s in REFUSALS.items() if isinstance(exc, kind)), 500)
+        from werkzeug.exceptions import RequestTimeout  # not for the master; see web.server
+
+        kinds = {**REFUSALS, RequestTimeout: 408}
+        status = next((s for kind, s in kinds.items() if isinstance(exc, kind)), 500)
         code, message = "VALIDATION_ERROR", f"This is not a request that can be answered: {exc}"
         if status == 500:
             log.error("A request failed outside the application", exc_info=exc)

@@ -16,9 +16,10 @@ import termios
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from werkzeug.exceptions import RequestTimeout
+if TYPE_CHECKING:
+    from werkzeug.exceptions import RequestTimeout
 
 MESSAGE_MAX = 300
 LATE = "The request did not arrive in time"
@@ -105,12 +106,12 @@ class ClientSocket(socket.socket):
             return super().recv(bufsize, flags)
         left_s = self.body_by_s - time.monotonic()
         if left_s <= 0:
-            raise RequestTimeout(LATE)
+            raise _late()
         try:
             super().settimeout(left_s)
             return super().recv(bufsize, flags)
         except TimeoutError as error:
-            raise RequestTimeout(LATE) from error
+            raise _late() from error
         finally:
             super().settimeout(self._silent_s)
 
@@ -177,6 +178,13 @@ class ClientSocket(socket.socket):
 def _unsent_bytes(sock: socket.socket) -> int:
     """What the peer's side has not acknowledged yet."""
     return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+
+def _late() -> RequestTimeout:
+    """Imported here, in the worker: gunicorn's master has this module, too (see web.server)."""
+    from werkzeug.exceptions import RequestTimeout
+
+    return RequestTimeout(LATE)
 
 
 def _let_go() -> ConnectionResetError:
