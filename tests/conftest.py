@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,11 @@ from .daemon import Daemon
 from .engine import Engine
 
 LEAK_DEADLINE_S = 15.0
+
+# A shell starts what it runs in the background with SIGINT ignored, and a child inherits that:
+# the tools that the tests interrupt would not notice.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def children() -> set[int]:

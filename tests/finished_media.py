@@ -44,13 +44,13 @@ def encode(arguments: str, target: Path) -> Path:
     return target
 
 
-@functools.cache
 def made(name: str) -> Path:
+    """The kept file. Looked for at each call: what cleans a /tmp does not wait for the tests."""
     digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:20]
     place = Path(tempfile.gettempdir()) / f"battles-record-test-finished-{os.getuid()}-{digest}"
-    place.mkdir(exist_ok=True)
     path = place / name
     if not path.exists():
+        place.mkdir(exist_ok=True)
         # Beside it and renamed: another run may make it at the same time.
         work = encode(f"{SOURCE} -t {LENGTH_S} {CODECS[path.stem]}",
                       place / f"{path.stem}.{os.getpid()}{path.suffix}")

@@ -129,7 +129,9 @@ def _clips(spec: _Spec) -> tuple[bytes, list[Clip]]:
     if spec.count < 1:
         return b"", []
     place = spec.cache_dir
-    if not (place / _INDEX).exists():
+    if not all((place / name).exists() for name in _names(spec)):
+        # What something that cleans /tmp left of it would stand in the way.
+        shutil.rmtree(place, ignore_errors=True)
         _make(spec, place)
     frames: list[int] = json.loads((place / _INDEX).read_text())
     clips = [
@@ -138,6 +140,11 @@ def _clips(spec: _Spec) -> tuple[bytes, list[Clip]]:
     ]
     init = (place / _INIT).read_bytes() if spec.container == "fmp4" else b""
     return init, clips
+
+
+def _names(spec: _Spec) -> list[str]:
+    init = [_INIT] if spec.container == "fmp4" else []
+    return [_INDEX, *init, *(_segment_name(i) for i in range(spec.count))]
 
 
 def _segment_name(index: int) -> str:

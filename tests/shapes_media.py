@@ -22,6 +22,7 @@ NEEDS_FFMPEG = pytest.mark.skipif(
 
 X264 = "-c:v libx264 -preset ultrafast"
 X265 = "-c:v libx265 -preset ultrafast -x265-params log-level=none"
+_WHOLE = "whole"
 FRAGMENTS = "-f mp4 -movflags +empty_moov+default_base_moof+frag_keyframe"
 SINE = "-f lavfi -i sine=duration=0.4:sample_rate=48000"
 
@@ -119,11 +120,14 @@ def made() -> dict[str, Path]:
     """Every file of the table that this ffmpeg has the encoders for, kept between runs."""
     digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:20]
     place = Path(tempfile.gettempdir()) / f"battles-record-test-shapes-{os.getuid()}-{digest}"
-    if not place.exists():
+    if not (place / _WHOLE).exists():
+        # What something that cleans /tmp left of it would stand in the way.
+        shutil.rmtree(place, ignore_errors=True)
         work = Path(tempfile.mkdtemp(prefix=place.name + "-part-"))
         for name, (arguments, _container) in MEDIA.items():
             if not ffmpeg(arguments, work / name):
                 (work / name).unlink(missing_ok=True)
+        (work / _WHOLE).touch()
         try:
             work.rename(place)
         except OSError:
