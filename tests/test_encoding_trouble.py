@@ -249,8 +249,8 @@ exec /usr/bin/ffmpeg "$@"
         assert job.live
         configuration = one.service.configuration
         changed = replace(configuration.settings, processing_mode="reencode", container="mkv")
-        monkeypatch.setattr(configuration, "_present", changed)
         assert until((tmp_path / "begun").exists)
+        monkeypatch.setattr(configuration, "_present", changed)
         (tmp_path / "gone").touch()
         assert until((tmp_path / "dies").exists)
         for clip in ts_clips(24)[6:9]:
@@ -263,3 +263,31 @@ exec /usr/bin/ffmpeg "$@"
         done = one.wait_complete()
     assert Path(done.files[0]).suffix == ".mkv" and done.error is None
     assert stream_kinds(Path(done.files[0])) == ["h264 160x90", "aac"]
+
+
+def test_settings_that_change_while_a_live_try_begins(
+    engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would encode live, beside the captures."""
+    one = engine()
+    configuration = one.service.configuration
+    changed = replace(configuration.settings, processing_mode="reencode")
+    really, modes = Plans.plan, []
+
+    def plan(plans: Plans, recording: Recording, *wanted: Any, live: bool) -> Plan:
+        monkeypatch.setattr(configuration, "_present", changed)
+        made = really(plans, recording, *wanted, live=live)
+        if live:
+            modes.append(made.mode)
+        return made
+
+    monkeypatch.setattr(Plans, "plan", plan)
+    with Origin(window=0) as origin:
+        for clip in ts_clips(24)[:6]:
+            origin.add(clip)
+        one.add(origin.url)
+        one.wait_segments(6)
+        assert until(lambda: bool(modes))
+        origin.end()
+        assert one.wait_complete().error is None
+    assert modes == ["copy"]

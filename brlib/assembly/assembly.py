@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from ..config import RECORDINGS_MAX, Settings
+from ..encoding import Encoding
 from ..errors import CaptureDamaged, Conflict, RecorderError, RecordingNotFound, Unavailable
 from ..events import EventBus, about_recording
 from ..ledger import ARCHIVE, DONE
 from ..mark import kept_mark
 from ..models import EndReason, Recording, RecordingStatus
+from ..processing import Processing
 from ..store import Store
 from ..workers import Pool, Worker
 from . import sentences
@@ -248,34 +250,35 @@ class Assembly:
         failed on one disk do not begin all at once when it is back.
 
         Raises RecorderError, sqlite3.Error, Suspended."""
-        if job.live and not self.plans.live(job.recording):
+        if job.live:
+            # Asked once: settings that change in between would encode it live.
+            wanted = self.plans.processing_of(job.recording)
+            if wanted.live:
+                return self._try(job, wanted)
             log.info("%s: its file is made afterwards from now on", job.recording.id)
             job.live = False
-        if job.live:
-            return self._try(job)
         job.until_closed()
         job.rank = self.plans.rank(job.recording)
         encodes = self.plans.processing_of(job.recording).mode == "reencode"
         with (self._encodings if encodes else self._copies).turn(job):
-            return self._try(job)
+            return self._try(job, self.plans.processing_of(job.recording))
 
-    def _try(self, job: Job) -> Finished:
-        plan = self.plans.plan(job.recording, live=job.live)
+    def _try(self, job: Job, wanted: Processing) -> Finished:
+        plan = self.plans.plan(job.recording, wanted, live=job.live)
         try:
             job.moved()
             self.plans.remove_leftovers(job.recording)
             while True:
                 try:
-                    return self._by_a_way(job, plan)
+                    return self._by_a_way(job, plan, wanted.encoding)
                 except WayFailed as error:
                     log.warning("%s: %s", job.recording.id, error)
                     job.passed_over[error.encoder] = error.reason
         except OSError as error:
             raise sentences.of_disk(error, plan.directory) from error
 
-    def _by_a_way(self, job: Job, plain: Plan) -> Finished:
+    def _by_a_way(self, job: Job, plain: Plan, wanted: Encoding) -> Finished:
         """Raises WayFailed beside what `_attempt` raises."""
-        wanted = self.plans.processing_of(job.recording).encoding
         plan, trouble = with_way(plain, wanted, job, job.passed_over)
         try:
             finished = self._source(job, plan).run()

@@ -58,8 +58,11 @@ class Plans:
         except ChannelNotFound:
             return None
 
-    def plan(self, recording: Recording, *, live: bool) -> Plan:
-        return Plan.of(recording, self._settings(), self.processing_of(recording),
+    def plan(
+        self, recording: Recording, wanted: Processing | None = None, *, live: bool
+    ) -> Plan:
+        """`wanted`: as it was a moment ago, where one try is to be of one mind."""
+        return Plan.of(recording, self._settings(), wanted or self.processing_of(recording),
                        0 if live else NICE)
 
     def rank(self, recording: Recording) -> tuple[int, float, str]:
