@@ -27,6 +27,8 @@ class Notifier:
         self.watchdog_s = watchdog_s
         self._address = address
         self._failed = False
+        # It did not get through, and a start that systemd never hears of is given up.
+        self._owes_ready = False
 
     @classmethod
     def of(cls, environ: MutableMapping[str, str], pid: int | None = None) -> Notifier:
@@ -50,18 +52,21 @@ class Notifier:
                   f"EXTEND_TIMEOUT_USEC={PHASE_MAX_S * 1_000_000}")
 
     def ready(self, status: str) -> None:
-        self.send("READY=1", f"STATUS={status}")
+        self._owes_ready = not self.send("READY=1", f"STATUS={status}")
 
     def alive(self, status: str) -> None:
-        self.send("WATCHDOG=1", f"STATUS={status}")
+        owed = ["READY=1"] if self._owes_ready else []
+        if self.send("WATCHDOG=1", *owed, f"STATUS={status}"):
+            self._owes_ready = False
 
     def stopping(self) -> None:
         self.send("STOPPING=1", "STATUS=Stopping: recordings go on at the next start")
 
-    def send(self, *fields: str) -> None:
-        """One message; what cannot be sent is logged once and lost."""
+    def send(self, *fields: str) -> bool:
+        """One message, and whether it is out or nobody wants it; what cannot be sent is logged
+        once and lost."""
         if self._address is None:
-            return
+            return True
         name = self._address
         # An abstract name is written with @ for its leading zero byte.
         target = "\0" + name[1:] if name.startswith("@") else name
@@ -75,3 +80,4 @@ class Notifier:
             self._failed = True
         else:
             self._failed = False
+        return not self._failed
