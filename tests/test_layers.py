@@ -59,7 +59,7 @@ INSIDE = {
                     ("kick", "twitch", "youtube"), ("vault",),
                     ("flows", "keeper", "revocations"), ("trial",),
                     ("credentials",), ("__init__",)),
-    "capture": (("base", "cuts", "inlet", "standins", "timeline"),
+    "capture": (("base", "cuts", "inlet", "rooms", "standins", "timeline"),
                 ("download", "cuts_mp4", "cuts_ts"),
                 ("segments", "turn"), ("session",), ("tracks",), ("dash",), ("remux",),
                 ("capture",), ("__init__",)),

@@ -11,7 +11,7 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from requests import Response
@@ -23,6 +23,7 @@ from .. import fmp4, mpegts
 from ..models import GapCause
 from ..platforms.heads import plain_answer
 from .base import Timeouts
+from .rooms import ROOMS
 
 CHUNK_BYTES = 256 * 1024
 # Ten seconds of 200 Mbit/s: no segment, but a stream that never ends.
@@ -33,11 +34,19 @@ DOUBLINGS_MAX = 10
 REFUSALS = (401, 403, 404, 410)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Body:
     """A whole body, in the shape of the `requests.Response` that streamlink's writer reads."""
 
     content: bytes
+    # What it was received in, where others may have that afterwards.
+    room: io.BytesIO | None = field(default=None, compare=False, repr=False)
+
+    def release(self) -> None:
+        """Nobody needs it any more. Whoever keeps this object keeps no bytes with it."""
+        room, self.room, self.content = self.room, None, b""
+        if room is not None:
+            ROOMS.give(room)
 
     def iter_content(self, chunk_size: int) -> Iterator[bytes]:
         yield self.content
@@ -133,9 +142,10 @@ def patient(
                 if not response.ok:
                     origin.answered(response.status_code)
                     raise Bad(f"HTTP {response.status_code}")
-                body = accept(response, _read(response, deadline_s, origin, closed))
+                body = _read(response, deadline_s, origin, closed)
+                kept = accept(response, body.content)
             origin.succeeded()
-            return Body(body)
+            return body if kept is body.content else Body(kept)
         except (StreamError, RequestException, Urllib3Error, OSError, Bad) as error:
             failure = error
         if closed.is_set():
@@ -151,7 +161,7 @@ def patient(
 
 def _read(
     response: Response, deadline_s: float, origin: OriginHealth, closed: threading.Event
-) -> bytes:
+) -> Body:
 
     def came(size_bytes: int) -> None:
         """So much is here, and something of it came just now."""
@@ -175,23 +185,23 @@ def _read(
         chunks.append(chunk)
         here_bytes += len(chunk)
         came(here_bytes)
-    return b"".join(chunks)
+    return Body(b"".join(chunks))
 
 
 def _in_place(
     take: Callable[[memoryview], int], size_bytes: int, came: Callable[[int], None]
-) -> bytes:
+) -> Body:
     """A body of a known length, without a copy of it: BytesIO lends and gives away the very
-    bytes that it was made with."""
-    body, here_bytes = io.BytesIO(bytes(size_bytes)), 0
-    with body.getbuffer() as room:
+    bytes that it is made of."""
+    room, here_bytes = ROOMS.take(size_bytes), 0
+    with room.getbuffer() as place:
         while here_bytes < size_bytes:
-            taken = take(room[here_bytes:])
+            taken = take(place[here_bytes:])
             if not taken:
                 raise ProtocolError(f"{here_bytes} of {size_bytes} bytes came")
             here_bytes += taken
             came(here_bytes)
-    return body.getvalue()
+    return Body(room.getvalue(), room)
 
 
 def _check_size(size_bytes: int) -> None:

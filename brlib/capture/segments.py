@@ -121,6 +121,9 @@ class WriterMixin:
             except CancelledError:
                 continue
             self.write(segment, result, *data)
+            if isinstance(result, Fetched):
+                # The future, and this loop up to the next segment, would keep it.
+                result.body.release()
         self.close()  # type: ignore[attr-defined]
 
     def put(self, segment: Any) -> None:
