@@ -254,7 +254,7 @@ for it.
 
 The goal is met for events and for a single client, but for the page of 500, which is at its edge.
 With four at once it is missed where one answer takes more than 2 ms of the interpreter: lists of
-channels and recordings at 22 to 38 ms, far down (50,000 rows are passed over) 64, the errors of
+channels and recordings at 22 to 38 ms, far down (90,000 rows are passed over) 64, the errors of
 a full log (8 MiB are looked through, 5 ms) 68, and the page of 500. More processes would share
 neither the events nor the captures; a client asks for one page at a time.
 
